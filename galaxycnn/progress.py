@@ -1,0 +1,35 @@
+"""Progress bars with an ETA, on the error stream, so that the output stream stays clean for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+def progress_bar() -> Progress:
+    """A bar for one or more tasks: description, bar, count, elapsed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """Iterate over ``items`` under a progress bar.
+
+    Example:
+        >>> sum(track([1, 2, 3], "adding", total=3))
+        6
+    """
+    with progress_bar() as bar:
+        yield from bar.track(items, total=total, description=description)
