@@ -1,0 +1,26 @@
+"""What several test files share: the real galaxies beside the checkout, and quiet backends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Look up a folder of real galaxies by name; the test skips where it is absent."""
+    root = Path(os.environ.get("GALAXYCNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        folder = root / name
+        if not folder.is_dir():
+            pytest.skip(f"no real galaxies at {folder} (set GALAXYCNN_DATA to a folder that holds {name}/)")
+        return folder
+
+    return find
