@@ -8,8 +8,9 @@ column number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +139,21 @@ class DecisionTree:
             for title, values in classes.items()
         )
         return cls(name, questions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain values, as saved with a model."""
+        return {"name": self.name, "questions": [asdict(question) for question in self.questions]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DecisionTree:
+        """The tree that :meth:`to_dict` described."""
+        questions = tuple(
+            Question(
+                q["name"], q["key"], q["text"], tuple(Answer(**answer) for answer in q["answers"]), tuple(q["parents"])
+            )
+            for q in values["questions"]
+        )
+        return cls(values["name"], questions)
 
     # -- arithmetic on vote fractions --------------------------------------------------------
 

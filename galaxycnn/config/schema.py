@@ -145,13 +145,24 @@ class DataAugmentation(Section):
 
 
 class Schedule(Section):
-    """How the learning rate changes: over all epochs (cosine, exponential) or on a plateau."""
+    """How the learning rate changes.
+
+    ``cosine`` (after ``warmup_epochs``) and ``exponential`` fall to ``final_fraction`` of it over
+    all epochs; ``plateau`` multiplies it by ``factor`` after ``patience`` epochs without a better
+    ``monitor``.
+    """
 
     name: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     final_fraction: Share = 0.01
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: PositiveInt = 5
+
+    @model_validator(mode="after")
+    def _possible(self) -> Schedule:
+        if self.warmup_epochs and self.name != "cosine":
+            raise ValueError(f"'warmup_epochs' belongs to the schedule 'cosine', not to {self.name!r}")
+        return self
 
 
 class TrainParams(Section):
@@ -167,6 +178,7 @@ class TrainParams(Section):
     threshold: Fraction = 0.0
     take_weights_log: bool = True
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    tensorboard: bool = False
 
     @field_validator("loss_function")
     @classmethod

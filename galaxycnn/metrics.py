@@ -1,0 +1,100 @@
+"""Metrics that are watched while training, by the names that ``train_params.metrics`` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from galaxycnn.errors import ConfigError, nearest
+from galaxycnn.tree import DecisionTree
+
+_serializable = keras.saving.register_keras_serializable(package="galaxycnn")
+
+
+@_serializable
+class AnswerAccuracy(keras.metrics.Mean):
+    """Share of galaxies whose most likely answer is predicted, for the answers ``start:stop`` of an output.
+
+    Example:
+        >>> accuracy = AnswerAccuracy()
+        >>> accuracy.update_state(ops.convert_to_tensor([[0.7, 0.3]]), ops.convert_to_tensor([[0.6, 0.1]]))
+        >>> float(accuracy.result())
+        1.0
+    """
+
+    def __init__(self, start: int = 0, stop: int | None = None, name: str = "accuracy", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.start, self.stop = start, stop
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        true, predicted = (ops.argmax(y[:, self.start : self.stop], axis=-1) for y in (y_true, y_pred))
+        super().update_state(ops.cast(ops.equal(true, predicted), self.dtype), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+@_serializable
+class AnswerF1(keras.metrics.F1Score):
+    """Macro F1 of the most likely answer, for the answers ``start:stop`` of an output.
+
+    Keras' F1Score wants labels of 0 and 1; here the largest fraction is the label.
+    """
+
+    def __init__(self, start: int = 0, stop: int | None = None, name: str = "F1_score", **kwargs: Any) -> None:
+        super().__init__(**{"average": "macro", **kwargs}, name=name)
+        self.start, self.stop = start, stop
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        true, predicted = (y[:, self.start : self.stop] for y in (y_true, y_pred))
+        label = ops.one_hot(ops.argmax(true, axis=-1), true.shape[-1])
+        super().update_state(label, ops.cast(predicted, self.dtype), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+_WHOLE_OUTPUT = {
+    "mse": lambda: keras.metrics.MeanSquaredError(name="mse"),
+    "rmse": lambda: keras.metrics.RootMeanSquaredError(name="rmse"),
+    "mae": lambda: keras.metrics.MeanAbsoluteError(name="mae"),
+}
+_PER_QUESTION = {"accuracy": AnswerAccuracy, "F1_score": AnswerF1}
+NAMES = (*_WHOLE_OUTPUT, *_PER_QUESTION)
+"""The metrics that a configuration may ask for."""
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raise a ConfigError for a name that is not among :data:`NAMES`."""
+    for name in names:
+        if name not in NAMES:
+            raise ConfigError(f"train_params.metrics: there is no metric {name!r}{nearest(name, NAMES)}")
+
+
+def make_metrics(names: Sequence[str], tree: DecisionTree, per_question: bool) -> Any:
+    """Metric objects for ``compile``: a list for one flat output, a dict of lists by question.
+
+    On a flat output of several questions, accuracy and F1 are measured question by question and
+    named as on separate outputs (``Class1_accuracy``).
+    """
+    if per_question:
+        return {question.name: [_whole(name) for name in names] for question in tree.questions}
+    if len(tree.questions) == 1:
+        return [_whole(name) for name in names]
+    return [metric for name in names for metric in _flat(name, tree)]
+
+
+def _whole(name: str) -> keras.metrics.Metric:
+    return _WHOLE_OUTPUT[name]() if name in _WHOLE_OUTPUT else _PER_QUESTION[name]()
+
+
+def _flat(name: str, tree: DecisionTree) -> list[keras.metrics.Metric]:
+    if name in _WHOLE_OUTPUT:
+        return [_WHOLE_OUTPUT[name]()]
+    slices = {question.name: tree.slice(question) for question in tree.questions}
+    return [
+        _PER_QUESTION[name](where.start, where.stop, name=f"{question}_{name}") for question, where in slices.items()
+    ]

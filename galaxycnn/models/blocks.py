@@ -1,0 +1,143 @@
+"""The convolutional and dense blocks that the seed's three families are built of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import keras
+from keras import layers
+from pydantic import Field, field_validator
+
+from galaxycnn.config.schema import ModelParams, PositiveInt, Size
+from galaxycnn.errors import nearest
+from galaxycnn.models.family import ModelFamily
+from galaxycnn.models.layers import AnswerGate, Maxout
+from galaxycnn.tree import Question
+
+_ACTIVATIONS = ("relu", "elu", "selu", "gelu", "silu", "leaky_relu", "tanh", "sigmoid", "softplus", "mish", "linear")
+_OUT_ACTIVATIONS = ("softmax", "sigmoid", "linear", "relu", "softplus")
+
+
+ConvBlock = Annotated[tuple[PositiveInt, Size], Field(strict=False)]
+
+
+class ConvParams(ModelParams):
+    """The seed's ``model_params``.
+
+    ``conv_layers`` are ``[filters, [height, width]]`` per block; ``dense_units`` the units of each
+    dense block after Maxout; ``max_out`` the group size (``true`` is 2): a dense block then has
+    ``units × group size`` units before Maxout reduces them by ``max_out_reduce``.
+    """
+
+    conv_layers: Annotated[list[ConvBlock], Field(min_length=1)] = [(32, [3, 3]), (64, [3, 3]), (128, [3, 3])]
+    dense_units: list[PositiveInt] = [256, 128]
+    batch_normalization: bool | None = False
+    activation: str = "relu"
+    pool_size: Size = [2, 2]
+    flattening: Literal["Flatten", "GlobalMaxPooling2D"] = "Flatten"
+    out_activation: str = "sigmoid"
+    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    max_out: bool | int | None = False
+    max_out_reduce: Literal["max", "mean"] = "max"
+
+    @field_validator("max_out")
+    @classmethod
+    def _a_group(cls, group: bool | int | None) -> bool | int | None:
+        if group is not None and not isinstance(group, bool) and group < 2:
+            raise ValueError(f"a Maxout group has 2 units or more, found {group}; false switches Maxout off")
+        return group
+
+    @field_validator("activation")
+    @classmethod
+    def _known_activation(cls, name: str) -> str:
+        return _one_of(name, _ACTIVATIONS)
+
+    @field_validator("out_activation")
+    @classmethod
+    def _known_out_activation(cls, name: str) -> str:
+        return _one_of(name, _OUT_ACTIVATIONS)
+
+    @property
+    def maxout_group(self) -> int:
+        """Units per Maxout group; 1 means no Maxout."""
+        return 2 if self.max_out is True else int(self.max_out or 1)
+
+
+class ConvFamily(ModelFamily):
+    """Blocks by name: every layer of a part is called ``<part>_<layer>``."""
+
+    Params = ConvParams
+    params: ConvParams
+
+    def check(self) -> None:
+        size = list(self.input_shape[:2])
+        for number, (_, kernel) in enumerate(self.params.conv_layers, start=1):
+            size = [pixels - width + 1 for pixels, width in zip(size, kernel, strict=True)]
+            if self._pools(number):
+                size = [pixels // step for pixels, step in zip(size, self.params.pool_size, strict=True)]
+            if min(size) < 1:
+                height, width, _ = self.input_shape
+                self._refuse(
+                    "conv_layers", f"no pixels are left after block {number} of a {height}×{width} cutout; use fewer"
+                    " blocks, or a larger data_preprocessing.img_size"
+                )
+
+    def _pools(self, number: int) -> bool:
+        """Global pooling takes the place of the last block's own (as in the seed)."""
+        return self.params.flattening == "Flatten" or number < len(self.params.conv_layers)
+
+    def features(self, x: keras.KerasTensor, part: str = "") -> keras.KerasTensor:
+        """Convolutional blocks, flattened: (batch, height, width, channels) to (batch, features)."""
+        for number, (filters, kernel) in enumerate(self.params.conv_layers, start=1):
+            x = layers.Conv2D(filters, kernel, name=f"{part}conv{number}")(x)
+            if self.params.batch_normalization:
+                x = layers.BatchNormalization(name=f"{part}norm{number}")(x)
+            x = layers.Activation(self.params.activation, name=f"{part}{self.params.activation}{number}")(x)
+            if self._pools(number):
+                x = layers.MaxPooling2D(self.params.pool_size, name=f"{part}pool{number}")(x)
+        if self.params.flattening == "Flatten":
+            return layers.Flatten(name=f"{part}flatten")(x)
+        return layers.GlobalMaxPooling2D(name=f"{part}global_pool")(x)
+
+    def dense(self, x: keras.KerasTensor, part: str = "") -> keras.KerasTensor:
+        """Dense blocks: Dense, Maxout where asked for, Dropout where asked for."""
+        group = self.params.maxout_group
+        for number, units in enumerate(self.params.dense_units, start=1):
+            x = layers.Dense(units * group, activation=self.params.activation, name=f"{part}dense{number}")(x)
+            if group > 1:
+                x = Maxout(group, self.params.max_out_reduce, name=f"{part}maxout{number}")(x)
+            if self.params.dropout_rate:
+                x = layers.Dropout(self.params.dropout_rate, name=f"{part}dropout{number}")(x)
+        return x
+
+    def answers(self, x: keras.KerasTensor, question: Question, name: str, activation: str | None = None) -> Any:
+        """One question's answers, in float32 whatever the precision of the blocks."""
+        activation = activation or self.params.out_activation
+        return layers.Dense(len(question), activation=activation, dtype="float32", name=name)(x)
+
+    def gated(self, question: Question, answers: Any, outputs: dict[str, Any]) -> Any:
+        """``answers`` times the fraction that was asked, read from the parent's output."""
+        gate = self.tree.gate(question)
+        if gate is None:
+            return answers
+        parent, leading = gate
+        return AnswerGate(leading, dtype="float32", name=question.name)([answers, outputs[parent.name]])
+
+    def answer_layer_name(self, question: Question) -> str:
+        """Where a gate follows, it carries the question's name and the answers before it ``<name>_in``."""
+        return question.name if self.tree.gate(question) is None else f"{question.name}_in"
+
+    def require_gates(self) -> None:
+        """Refuse a set of questions in which none leads to another."""
+        if all(self.tree.gate(question) is None for question in self.tree.questions):
+            names = ", ".join(question.name for question in self.tree.questions)
+            self._refuse(
+                "model_type", f"{self.params.model_type!r} needs questions that depend on each other (such as"
+                f" data_preprocessing.task: 2), but these do not: {names}; use 'base'"
+            )
+
+
+def _one_of(name: str, choices: tuple[str, ...]) -> str:
+    if name not in choices:
+        raise ValueError(f"there is no activation {name!r} here{nearest(name, choices)}")
+    return name
