@@ -1,0 +1,109 @@
+"""Which files a run writes, and where: one place for every name."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from galaxycnn.config import Config
+from galaxycnn.files import atomic_path
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of the run that ``config`` describes.
+
+    Example:
+        >>> from galaxycnn.config import load_config
+        >>> files = RunFiles(load_config({"paths": {"images_path": "images"}, "model_name": "first",
+        ...                               "model_params": {}}))
+        >>> files.model(".keras").as_posix(), files.metrics.as_posix()
+        ('saved_models/first.keras', 'metrics_plots/first/metrics.json')
+    """
+
+    config: Config
+
+    @property
+    def name(self) -> str:
+        return self.config.model_name
+
+    def model(self, suffix: str) -> Path:
+        """The saved network (``.keras``, ``.h5``) or its diagram (``.pdf``)."""
+        return self.config.paths.models_path / f"{self.name}{suffix}"
+
+    @property
+    def history_csv(self) -> Path:
+        return self.config.paths.models_path / f"History_{self.name}.csv"
+
+    @property
+    def history_pickle(self) -> Path:
+        return self.config.paths.models_path / f"History_{self.name}"
+
+    @property
+    def plots(self) -> Path:
+        return self.config.paths.plots_path / self.name
+
+    @property
+    def metrics(self) -> Path:
+        return self.plots / "metrics.json"
+
+    def confusion(self, part: str) -> Path:
+        return self.config.paths.plots_path / f"ConfusionMatrix_{self.name}_{part}.pdf"
+
+    @property
+    def log(self) -> Path:
+        return self.config.paths.logs_path / f"{self.name}.txt"
+
+    @property
+    def config_yaml(self) -> Path:
+        return self.config.paths.logs_path / f"{self.name}.yaml"
+
+    @property
+    def split(self) -> Path:
+        return self.config.paths.logs_path / f"{self.name}.split.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.config.paths.logs_path / f"{self.name}.tensorboard"
+
+    @property
+    def state(self) -> Path:
+        """The folder of an unfinished training; gone once it is finished."""
+        return self.config.paths.models_path / f".{self.name}.training"
+
+    def forget_state(self) -> None:
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def write_history(self, history: Sequence[dict[str, Any]]) -> list[Path]:
+        """One row per epoch as CSV, and the seed's pickled dict of lists."""
+        table = pd.DataFrame(history)
+        with atomic_path(self.history_csv) as temporary:
+            table.to_csv(temporary, index=False)
+        with atomic_path(self.history_pickle) as temporary:
+            temporary.write_bytes(pickle.dumps(table.drop(columns=["epoch"], errors="ignore").to_dict("list")))
+        return [self.history_csv, self.history_pickle]
+
+    @contextmanager
+    def logging(self, append: bool = False) -> Iterator[logging.Logger]:
+        """The project's log, written to :attr:`log` for the duration of a run."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(self.log, mode="a" if append else "w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger = logging.getLogger("galaxycnn")
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield logger
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            handler.close()

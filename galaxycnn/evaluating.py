@@ -1,0 +1,59 @@
+"""Measuring a saved model on a folder of labelled galaxies."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from galaxycnn.config import Config, load_config
+from galaxycnn.data.dataset import load_part
+from galaxycnn.errors import DataError
+from galaxycnn.evaluation import Baseline, evaluate_fractions
+from galaxycnn.models.saving import load_model, read_recipe
+from galaxycnn.training.fitting import predict
+
+
+def evaluate(
+    model: str | Path,
+    images: str | Path,
+    labels: str | Path | None = None,
+    *,
+    config: Config | str | Path | None = None,
+    cache_path: str | Path | None = None,
+) -> dict[str, Any]:
+    """Predict every galaxy of a folder with a saved model and compare with its labels.
+
+    Args:
+        model: a ``.keras`` or ``.h5`` file; what it was trained to answer, and how its cutouts are
+            prepared, is read from it.
+        images: folder of images.
+        labels: CSV of labels; None for a folder per class.
+        config: for a file that does not carry its recipe (Keras 2): its configuration.
+        cache_path: where decoded cutouts are kept; None for a temporary folder.
+
+    Returns:
+        What :func:`galaxycnn.evaluation.evaluate_fractions` measures. The baseline is that of the
+        model's training galaxies, or of these labels where the model file does not hold it.
+
+    Raises:
+        UserError: the model or the data cannot be used.
+    """
+    network = load_model(model, config)
+    if config is None:
+        recipe = read_recipe(model)
+        config, tree, baseline = recipe.config, recipe.tree, Baseline.from_dict(recipe.baseline)
+    else:
+        config = config if isinstance(config, Config) else load_config(config)
+        tree, baseline = None, None
+    with tempfile.TemporaryDirectory() as temporary:
+        labelled, part = load_part(config.data_preprocessing, images, labels, cache_path or temporary)
+        if tree is not None and labelled.columns != tree.columns:
+            raise DataError(
+                f"{labels or images}: has labels for {', '.join(labelled.columns)}, but the model answers"
+                f" {', '.join(tree.columns)}"
+            )
+        predicted = predict(network, labelled, part)
+        return evaluate_fractions(
+            labelled, part.fractions, predicted, baseline or Baseline.fit(labelled, part.fractions), seed=config.seed
+        )

@@ -1,0 +1,137 @@
+"""What happens at the end of every epoch: progress, early stopping, and a state to resume from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from galaxycnn.files import atomic_path
+from galaxycnn.progress import progress_bar
+
+logger = logging.getLogger("galaxycnn")
+
+_COUNTERS = {
+    keras.callbacks.EarlyStopping: ("best", "best_epoch", "wait"),
+    keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
+}
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """A bar over all steps of all epochs with the latest losses, and a log line per epoch."""
+
+    def __init__(self, title: str, epochs: int, first_epoch: int) -> None:
+        super().__init__()
+        self.title, self.epochs, self.first_epoch = title, epochs, first_epoch
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        steps = self.params["steps"]
+        self.bar = progress_bar()
+        self.bar.start()
+        self.task = self.bar.add_task(self.title, total=self.epochs * steps, completed=self.first_epoch * steps)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.bar.advance(self.task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if name in ("loss", "val_loss"))
+        line = f"{self.title} epoch {epoch + 1}/{self.epochs}  {losses}"
+        self.bar.update(self.task, description=line)
+        logger.info(line)
+        if not self.bar.console.is_terminal:
+            self.bar.console.print(line, highlight=False)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.stop()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What has been fitted so far: stages done, one dict per epoch, and the seconds it took."""
+
+    stages: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class ResumeState(keras.callbacks.Callback):
+    """Saves after every epoch all that a killed training needs to go on as if nothing had happened.
+
+    The folder holds ``state.json`` (stage, epoch, history, counters of the other callbacks), the
+    weights with the optimizer after that epoch, and the best weights so far. ``state.json`` is
+    replaced last, so it always names weights that are whole. Place it after the other callbacks.
+
+    Args:
+        folder: where the state is kept.
+        before: what the earlier stages of the training did.
+        others: the callbacks whose counters are kept.
+    """
+
+    def __init__(self, folder: Path, before: Fitted, others: list[keras.callbacks.Callback]) -> None:
+        super().__init__()
+        self.folder, self.before = folder, before
+        self.others = [other for other in others if type(other) in _COUNTERS]
+        self.history: list[dict[str, float]] = []
+        self.first_epoch = 0
+        self.finished = False
+        self.seconds = 0.0
+
+    def restore(self, model: keras.Model) -> None:
+        """Load this stage's state, where there is one, into ``model`` (compiled) and the callbacks."""
+        state = read_state(self.folder)
+        if state is None or state["before"]["stages"] != self.before.stages:
+            return
+        model.optimizer.build(model.trainable_variables)
+        self.history, self.first_epoch, self.finished = state["history"], state["epoch"] + 1, state["stopped"]
+        self._counters, self.seconds = state["counters"], state["seconds"]
+        best = self.folder / "best.weights.h5"
+        if best.exists():
+            model.load_weights(best)
+            self._best_weights = model.get_weights()
+        model.load_weights(self.folder / state["weights"])
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._started = time.perf_counter() - self.seconds
+        if self.first_epoch:
+            for other, counters in zip(self.others, self._counters, strict=True):
+                for name, value in counters.items():
+                    setattr(other, name, value)
+                if isinstance(other, keras.callbacks.EarlyStopping):
+                    other.best_weights = self._best_weights
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.seconds = time.perf_counter() - self._started
+        self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        weights = self.folder / f"epoch{epoch + 1}.weights.h5"
+        with atomic_path(weights) as temporary:
+            self.model.save_weights(temporary)
+        if any(isinstance(o, keras.callbacks.EarlyStopping) and o.best_epoch == epoch for o in self.others):
+            with atomic_path(self.folder / "best.weights.h5") as temporary:
+                shutil.copyfile(weights, temporary)
+        self._write({"epoch": epoch, "weights": weights.name, "stopped": bool(self.model.stop_training)})
+        for older in self.folder.glob("epoch*.weights.h5"):
+            if older != weights:
+                older.unlink()
+
+    def _write(self, state: dict[str, Any]) -> None:
+        counters = [{name: _plain(getattr(o, name)) for name in _COUNTERS[type(o)]} for o in self.others]
+        done = {"history": self.history, "seconds": self.seconds}
+        state |= {"before": asdict(self.before), **done, "counters": counters}
+        with atomic_path(self.folder / "state.json") as temporary:
+            temporary.write_text(json.dumps(state))
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """What ``state.json`` in ``folder`` says, or None where no training was interrupted."""
+    path = folder / "state.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if hasattr(value, "dtype") else value

@@ -1,0 +1,173 @@
+"""One fit of a network: optimizer, loss, metrics, callbacks and batches, from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from galaxycnn.artefacts import RunFiles
+from galaxycnn.config import Config
+from galaxycnn.data.dataset import GalaxyData, Part
+from galaxycnn.data.generator import MultiOutputDataGenerator
+from galaxycnn.errors import ConfigError, DataError, nearest
+from galaxycnn.losses import class_weights, make_loss, takes_class_weights
+from galaxycnn.metrics import make_metrics
+from galaxycnn.models.family import Stage
+from galaxycnn.models.outputs import per_question, to_fractions, to_targets
+from galaxycnn.training.callbacks import EpochProgress, Fitted, ResumeState
+from galaxycnn.tree import DecisionTree, Floats
+
+PREDICT_BATCH = 256
+
+
+def make_losses(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats) -> Any:
+    """The configured loss for each output of ``model``, with class weights from ``fractions`` where it takes them."""
+    train = config.train_params
+    weights = None
+    if config.model_params.class_weights and takes_class_weights(train.loss_function):
+        weights = class_weights(tree, fractions, train.threshold, train.take_weights_log)
+    if not per_question(model):
+        return make_loss(train.loss_function, train.loss_params, weights)
+    return {
+        question.name: make_loss(
+            train.loss_function, train.loss_params, None if weights is None else weights[tree.slice(question)]
+        )
+        for question in tree.questions
+    }
+
+
+def compile_model(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats, steps: int) -> None:
+    """Give ``model`` its optimizer, losses and metrics; ``steps`` are the batches of an epoch."""
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
+        loss=make_losses(config, model, tree, fractions),
+        metrics=make_metrics(config.train_params.metrics, tree, per_question(model)),
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+
+
+def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate, or its schedule over all epochs of ``steps`` batches."""
+    train, schedule = config.train_params, config.train_params.schedule
+    total = train.epochs * steps
+    if schedule.name == "cosine":
+        warmup = schedule.warmup_epochs * steps
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else train.learning_rate,
+            max(total - warmup, 1),
+            alpha=schedule.final_fraction,
+            warmup_target=train.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if schedule.name == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(train.learning_rate, total, schedule.final_fraction)
+    return train.learning_rate
+
+
+def stage_targets(stage: Stage, model: keras.Model, tree: DecisionTree, part: Part) -> tuple[np.ndarray, DecisionTree, Floats]:
+    """Which galaxies of ``part`` a stage sees (positions), the questions it answers, and their fractions.
+
+    A stage of one question sees the galaxies for which ``model``, as trained so far, chooses an
+    answer that leads there, and learns the fractions among those who were asked.
+    """
+    if stage.question is None:
+        return np.arange(len(part)), tree, part.fractions
+    question, gate = stage.question, tree.gate(stage.question)
+    asked = tree.conditional(part.fractions)[:, tree.slice(question)]
+    seen = np.isfinite(asked).all(axis=1)
+    if gate is not None:
+        parent, leading = gate
+        answers = predict(model, tree, part)[:, tree.slice(parent)].argmax(axis=1)
+        seen &= np.isin(answers, leading)
+    positions = np.flatnonzero(seen)
+    if not len(positions):
+        raise DataError(f"no {part.name} galaxies are left for {question.name}: none is predicted to lead to it")
+    return positions, tree.subset([question.name]), asked[positions]
+
+
+def fit_stage(
+    config: Config, files: RunFiles, stage: Stage, before: Fitted, model: keras.Model, data: GalaxyData
+) -> Fitted:
+    """Fit one stage, from its saved state where there is one; ``before`` is what earlier stages did."""
+    train, network = config.train_params, stage.model
+    batches, tree, fractions = _batches(config, stage, model, data, data.train, augmented=True)
+    validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
+    compile_model(config, network, tree, fractions, len(batches))
+    others = _callbacks(config, files, tree, per_question(network))
+    state = ResumeState(files.state, before, others)
+    state.restore(network)
+    title = config.model_name if stage.question is None else f"{config.model_name} {stage.question.name}"
+    progress = EpochProgress(title, train.epochs, state.first_epoch)
+    network.fit(
+        batches,
+        validation_data=validation,
+        initial_epoch=state.first_epoch,
+        epochs=state.first_epoch if state.finished else train.epochs,
+        callbacks=[*others, batches.epoch_callback, progress, state],
+        shuffle=False,
+        verbose=0,
+    )
+    name = {} if stage.question is None else {"question": stage.question.name}
+    return Fitted(1, [{**name, **row} for row in state.history], state.seconds)
+
+
+def _batches(
+    config: Config, stage: Stage, model: keras.Model, data: GalaxyData, part: Part, *, augmented: bool
+) -> tuple[MultiOutputDataGenerator, DecisionTree, Floats]:
+    positions, tree, fractions = stage_targets(stage, model, data.tree, part)
+    batches = MultiOutputDataGenerator(
+        part.images,
+        to_targets(stage.model, tree, fractions),
+        config.train_params.batch_size,
+        config.data_augmentation_params if augmented else None,
+        seed=config.seed,
+        shuffle=augmented,
+        rows=part.rows[positions],
+    )
+    return batches, tree, fractions
+
+
+def _callbacks(config: Config, files: RunFiles, tree: DecisionTree, outputs: bool) -> list[keras.callbacks.Callback]:
+    params, schedule = config.model_params, config.train_params.schedule
+    monitor = params.monitor
+    known = _monitors(config.train_params.metrics, tree, outputs)
+    if monitor not in known:
+        raise ConfigError(f"model_params.monitor: nothing is called {monitor!r} in this training{nearest(monitor, known)}")
+    mode = "max" if monitor.endswith(("accuracy", "F1_score")) else "min"
+    callbacks: list[keras.callbacks.Callback] = []
+    if params.early_stop_patience:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(monitor, patience=params.early_stop_patience, mode=mode, restore_best_weights=True)
+        )
+    if schedule.name == "plateau":
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor, schedule.factor, schedule.patience, mode=mode))
+    if config.train_params.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(files.tensorboard))
+    return callbacks
+
+
+def _monitors(metrics: Sequence[str], tree: DecisionTree, outputs: bool) -> list[str]:
+    names = ["loss", *metrics]
+    if len(tree.questions) > 1:
+        per_output = ["loss", *metrics] if outputs else ["accuracy", "F1_score"]
+        names += [f"{question.name}_{metric}" for question in tree.questions for metric in per_output]
+    return [f"{prefix}{name}" for prefix in ("val_", "") for name in names]
+
+
+def predict(model: keras.Model, tree: DecisionTree, part: Part) -> Floats:
+    """Predicted fractions of every galaxy of ``part``: shape (galaxies, columns)."""
+    batches = MultiOutputDataGenerator(part.images, None, batch_size=PREDICT_BATCH, rows=part.rows, shuffle=False)
+    return to_fractions(tree, model.predict(batches, verbose=0))
+
+
+def loss_values(config: Config, model: keras.Model, data: GalaxyData, part: Part, predicted: Floats) -> dict[str, float]:
+    """The training loss of ``predicted`` on ``part``: ``total``, and of each question where it has its own output."""
+    losses = make_losses(config, model, data.tree, data.train.fractions)
+    targets, outputs = (to_targets(model, data.tree, fractions) for fractions in (part.fractions, predicted))
+    if not isinstance(losses, dict):
+        return {"total": float(losses(targets, outputs))}
+    values = {name: float(loss(targets[name], outputs[name])) for name, loss in losses.items()}
+    return {"total": sum(values.values()), **values}

@@ -1,0 +1,234 @@
+"""A whole run: data, network, fits, evaluation, files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from galaxycnn.artefacts import RunFiles
+from galaxycnn.config import Config, dump_config, save_config
+from galaxycnn.data.dataset import GalaxyData, prepare
+from galaxycnn.data.split import Split
+from galaxycnn.diagram import draw_network
+from galaxycnn.errors import ConfigError
+from galaxycnn.evaluation import Baseline, evaluate_fractions
+from galaxycnn.files import atomic_path
+from galaxycnn.models.builder import CNNBuilder
+from galaxycnn.models.saving import Recipe, save_model
+from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
+from galaxycnn.tables import evaluation_table, render, verdict
+from galaxycnn.training.callbacks import Fitted, read_state
+from galaxycnn.training.fitting import fit_stage, loss_values, predict
+from galaxycnn.tree import Floats
+
+
+@dataclass
+class Run:
+    """A finished run.
+
+    Attributes:
+        model: the trained network, compiled; pixels 0–255 in, fractions out.
+        data: the galaxies it was trained, validated and tested on.
+        history: one dict per epoch: losses and metrics of training and validation.
+        predictions: predicted fractions by part, each of shape (galaxies, columns).
+        results: the content of ``metrics.json``.
+        files: what was written.
+    """
+
+    config: Config
+    model: keras.Model
+    data: GalaxyData
+    history: list[dict[str, float]]
+    predictions: dict[str, Floats]
+    results: dict[str, Any]
+    files: list[Path] = field(default_factory=list)
+
+
+def train(config: Config, *, resume: bool = False, save_model: bool = True, save_history: bool = True) -> Run:
+    """Train, evaluate and save the network that ``config`` describes.
+
+    Args:
+        config: a checked configuration; its ``seed`` decides split, weights and augmentation.
+        resume: go on with an interrupted training of this name, where there is one.
+        save_model: write the network (``.keras`` and ``.h5``) and its diagram.
+        save_history: write the history (CSV and pickle).
+
+    Raises:
+        UserError: data or configuration are wrong, or the interrupted training was another one.
+
+    Example:
+        >>> import galaxycnn
+        >>> run = galaxycnn.train(galaxycnn.load_config("configs/quickstart.yaml"))  # doctest: +SKIP
+        >>> run.results["parts"]["test"]["overall"]["rmse"]  # doctest: +SKIP
+        0.12
+    """
+    files = RunFiles(config)
+    resuming = resume and _can_resume(config, files)
+    with files.logging(append=resuming) as log, _precision(config):
+        _log_start(log, config, resuming)
+        data = prepare(config, Split.load(files.split) if resuming else None)
+        _log_data(log, data)
+        model, builder = _begin(config, files, data, resuming)
+        run = _evaluated(config, model, data, _fit(config, files, model, builder, data))
+        run.files += _written(run, files, save_model, save_history)
+        files.forget_state()
+        _log_end(log, run)
+    return run
+
+
+def _can_resume(config: Config, files: RunFiles) -> bool:
+    """Whether an interrupted training is there; more epochs are the one change it may go on with."""
+    if read_state(files.state) is None:
+        return False
+    before = json.loads((files.state / "config.json").read_text())
+    now = config.model_dump(mode="json")
+    for key in _changes(before, now):
+        if key != "train_params.epochs":
+            raise ConfigError(
+                f"{key}: the interrupted training of {config.model_name!r} had another value; restore it, or train"
+                " without --resume"
+            )
+    return True
+
+
+def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in before.keys() | now.keys():
+            yield from _changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif before != now:
+        yield key
+
+
+@contextmanager
+def _precision(config: Config) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.train_params.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) -> tuple[keras.Model, CNNBuilder]:
+    """A new network, and the files that a later resume will need."""
+    keras.utils.set_random_seed(config.seed)
+    builder = CNNBuilder(config, data.tree)
+    model = builder.build()
+    if not resuming:
+        files.forget_state()
+        data.split.save(files.split)
+    with atomic_path(files.state / "config.json") as temporary:
+        temporary.write_text(json.dumps(config.model_dump(mode="json")))
+    save_config(config, files.config_yaml)
+    return model, builder
+
+
+def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilder, data: GalaxyData) -> Fitted:
+    """All stages that are still to be fitted, one after the other."""
+    stages = builder.family.stages(model)
+    network = files.state / "network.weights.h5"
+    state = read_state(files.state)
+    done = Fitted(**state["before"]) if state else Fitted()
+    if network.exists():
+        model.load_weights(network)
+    for number, stage in enumerate(stages[done.stages :], start=done.stages):
+        fitted = fit_stage(config, files, stage, done, model, data)
+        done = Fitted(number + 1, done.history + fitted.history, done.seconds + fitted.seconds)
+        if len(stages) > 1:
+            with atomic_path(network) as temporary:
+                model.save_weights(temporary)
+    return done
+
+
+def _evaluated(
+    config: Config, model: keras.Model, data: GalaxyData, fitted: Fitted
+) -> Run:
+    baseline = Baseline.fit(data.tree, data.train.fractions)
+    predictions: dict[str, Floats] = {}
+    parts: dict[str, Any] = {}
+    for part in data.parts:
+        predictions[part.name] = predict(model, data.tree, part)
+        results = evaluate_fractions(data.tree, part.fractions, predictions[part.name], baseline, seed=config.seed)
+        losses = loss_values(config, model, data, part, predictions[part.name])
+        parts[part.name] = {"loss": losses, **results}
+    results = {
+        "model_name": config.model_name,
+        "model_type": config.model_params.model_type,
+        "parameters": model.count_params(),
+        "seed": config.seed,
+        "galaxies": {part.name: len(part) for part in data.parts},
+        "left_out": Counter(problem.kind for problem in data.problems),
+        "epochs": len(fitted.history),
+        "training_seconds": round(fitted.seconds, 1),
+        "parts": parts,
+    }
+    return Run(config, model, data, fitted.history, predictions, results)
+
+
+def _written(run: Run, files: RunFiles, model: bool, history: bool) -> list[Path]:
+    written = [files.config_yaml, files.split]
+    if model:
+        recipe = Recipe(run.config, run.data.tree, Baseline.fit(run.data.tree, run.data.train.fractions).to_dict())
+        written += [save_model(run.model, files.model(suffix), recipe) for suffix in (".keras", ".h5")]
+        written.append(draw_network(run.model, files.model(".pdf")))
+    if history:
+        written += files.write_history(run.history)
+    with atomic_path(files.metrics) as temporary:
+        temporary.write_text(json.dumps(run.results, indent=1))
+    return [*written, files.metrics, *_plots(run, files)]
+
+
+def _plots(run: Run, files: RunFiles) -> list[Path]:
+    evaluated = [
+        EvaluatedPart(
+            part.name,
+            part.ids,
+            part.fractions,
+            run.predictions[part.name],
+            run.results["parts"][part.name],
+            part.pixels(np.arange(len(part))) if part.name == "test" else None,
+        )
+        for part in run.data.parts
+    ]
+    monitor = run.config.model_params.monitor
+    written = write_all(files.plots, run.data.tree, evaluated, run.history, name=run.config.model_name, monitor=monitor)
+    for part in ("train", "test"):
+        path = files.confusion(part)
+        written.append(confusion_matrices(run.results["parts"][part], path, part=part, name=run.config.model_name))
+    return written
+
+
+# -- the log ------------------------------------------------------------------------------------
+
+
+def _log_start(log: logging.Logger, config: Config, resuming: bool) -> None:
+    versions = ", ".join(f"{name} {version(name)}" for name in ("galaxycnn", "keras", "numpy"))
+    backend = f"Keras on {keras.backend.backend()}"
+    log.info("%s training of %s", "resumed" if resuming else "started", config.model_name)
+    log.info("Python %s, %s, %s, %s", platform.python_version(), versions, backend, platform.platform())
+    log.info("configuration:\n%s", dump_config(config))
+
+
+def _log_data(log: logging.Logger, data: GalaxyData) -> None:
+    log.info("galaxies: %s", ", ".join(f"{part.name} {len(part)}" for part in data.parts))
+    for problem in data.problems:
+        log.info("left out: %s", problem)
+    log.info("leak check: %s", data.leaks)
+
+
+def _log_end(log: logging.Logger, run: Run) -> None:
+    for part, results in run.results["parts"].items():
+        log.info("%s\n%s\n%s", part, render(evaluation_table(results, part)), verdict(results))
+    for path in run.files:
+        log.info("written: %s", path)
