@@ -1,0 +1,236 @@
+"""Which galaxies there are: their names, image files and vote fractions, and what is wrong with the rest.
+
+A layout (:mod:`galaxycnn.data.layouts`) turns a folder of images and a label file into a
+:class:`Catalogue`; nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galaxycnn.config.schema import Paths
+from galaxycnn.errors import DataError
+from galaxycnn.registry import LAYOUTS
+from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+"""Endings of image files, in the order in which they are tried for a name without one."""
+
+ID_COLUMNS = (
+    *("file", "filename", "imagefile", "imagepath", "imagename", "path", "image"),
+    *("galaxyid", "imageid", "objid", "dr7objid", "dr8objid", "iauname", "id", "name"),
+)
+"""Names of the label column that says which image a row is about, best first, compared without
+case, spaces, dashes and underscores (``Image_Path`` counts, too)."""
+
+Kind = Literal["missing", "unlabelled", "invalid", "corrupt", "small", "duplicate", "conflicting"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A galaxy that cannot be used.
+
+    Kinds: ``missing`` (a label without an image file), ``unlabelled`` (an image without a label, or
+    without one for the questions asked for), ``invalid`` (vote fractions that cannot be), ``corrupt``
+    (a file that is no readable image), ``small`` (an image smaller than the crop), ``duplicate`` (the
+    same image and labels as another galaxy, which is kept) and ``conflicting`` (the same image or id
+    as another galaxy, but other labels: neither is kept).
+    """
+
+    kind: Kind
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The galaxies of a folder: one row per image file that has labels.
+
+    Args:
+        tree: the questions that the labels answer.
+        ids: names, shape (galaxies,), each once.
+        paths: image files, in the order of ``ids``.
+        fractions: float32 vote fractions 0…1, shape (galaxies, columns), in the order of
+            ``tree.columns``; NaN where a galaxy has no answer to a question.
+        problems: the galaxies that were left out.
+    """
+
+    tree: DecisionTree
+    ids: NDArray[np.str_]
+    paths: list[Path]
+    fractions: NDArray[np.float32]
+    problems: list[Problem] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def only(self, rows: NDArray[np.intp]) -> Catalogue:
+        """The galaxies at these rows, with no problems."""
+        return Catalogue(self.tree, self.ids[rows], [self.paths[row] for row in rows], self.fractions[rows])
+
+
+def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
+    """Read images and labels with the named layout.
+
+    ``auto`` takes ``folders`` where there is no label file, ``kaggle`` where the label file has a
+    column of Galaxy Zoo 2 (``Class1.1``), and ``table`` otherwise.
+
+    Raises:
+        DataError: a file or folder is missing, or no galaxy has both an image and labels.
+    """
+    if not paths.images_path.is_dir():
+        raise DataError(f"there is no folder of images at {paths.images_path} (paths.images_path)")
+    if paths.labels_path is not None and not paths.labels_path.is_file():
+        raise DataError(f"there is no label file at {paths.labels_path} (paths.labels_path)")
+    name = _guess_layout(paths.labels_path) if layout == "auto" else layout
+    catalogue: Catalogue = LAYOUTS[name](paths.images_path, paths.labels_path)
+    if not len(catalogue):
+        kinds = Counter(problem.kind for problem in catalogue.problems)
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        first = catalogue.problems[0]
+        raise DataError(
+            f"no galaxy in {paths.images_path} has both an image and usable labels ({counts}; "
+            f"the first is {first.name}: {first.reason})"
+        )
+    return catalogue
+
+
+def _guess_layout(labels: Path | None) -> str:
+    if labels is None:
+        return "folders"
+    return "kaggle" if set(read_table(labels, rows=0).columns) & set(GALAXY_ZOO_2.columns) else "table"
+
+
+# -- what layouts share --------------------------------------------------------------------------
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """Image files below ``folder`` by their relative name, sorted: ``{"spiral/7.jpg": Path(…)}``.
+
+    Raises:
+        DataError: there are none.
+    """
+    found: dict[str, Path] = {}
+    for parent, _, names in os.walk(folder):
+        prefix = Path(parent).relative_to(folder).as_posix() + "/" if Path(parent) != folder else ""
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(IMAGE_ENDINGS):
+                found[prefix + name] = Path(parent, name)
+    if not found:
+        raise DataError(f"there are no images ({' '.join(IMAGE_ENDINGS)}) in {folder}")
+    return dict(sorted(found.items()))
+
+
+def read_table(labels: Path, rows: int | None = None) -> pd.DataFrame:
+    """A label file as a table of stripped text, ``""`` for what is not there.
+
+    Raises:
+        DataError: the file is no CSV.
+    """
+    try:
+        table = pd.read_csv(labels, dtype=str, keep_default_na=False, nrows=rows, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{labels} cannot be read as a CSV table: {error}") from error
+    table.columns = table.columns.str.strip()
+    return table.apply(lambda column: column.fillna("").str.strip())
+
+
+def id_column(table: pd.DataFrame, labels: Path) -> str:
+    """The column that says which image a row is about (see :data:`ID_COLUMNS`).
+
+    Raises:
+        DataError: there is none.
+    """
+    plain = {re.sub(r"[ _-]", "", column.lower()): column for column in reversed(table.columns)}
+    for name in ID_COLUMNS:
+        if name in plain:
+            return plain[name]
+    raise DataError(
+        f"{labels} has no column that says which image a row is about: "
+        f"name one of its columns ({', '.join(table.columns)}) 'file' or 'id'"
+    )
+
+
+def numbers(table: pd.DataFrame) -> NDArray[np.float32]:
+    """Columns of text as float32, NaN where a cell is no number."""
+    columns = [pd.to_numeric(table[column], errors="coerce") for column in table.columns]
+    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(table), 0), np.float32)
+
+
+def assemble(
+    tree: DecisionTree,
+    names: Sequence[str],
+    fractions: NDArray[np.float32],
+    images: dict[str, Path],
+    invalid: Iterable[Problem] = (),
+) -> Catalogue:
+    """Join label rows to image files; whatever has no counterpart becomes a problem.
+
+    Args:
+        names: what each label row calls its image: a relative name, with or without an ending.
+        fractions: shape (rows, columns); a row of NaN has no labels at all.
+        images: as :func:`list_images` gives them.
+        invalid: rows that are already known to be unusable, by name.
+    """
+    problems = list(invalid)
+    refused = {problem.name for problem in problems}
+    lookup = _lookup(images)
+    first_row: dict[Path, int] = {}
+    conflicting: set[Path] = set()
+    named: set[Path] = set()
+    unlabelled: NDArray[np.bool_] = np.isnan(fractions).all(axis=1)
+    for row, name in enumerate(names):
+        path = lookup.get(name) or lookup.get(name.replace("\\", "/").rsplit("/", 1)[-1])
+        if path is not None:
+            named.add(path)
+        if name in refused:
+            continue
+        if path is None:
+            problems.append(Problem("missing", name, "there is no image of this name"))
+        elif unlabelled[row]:
+            problems.append(Problem("unlabelled", name, "its labels are empty"))
+        elif path not in first_row:
+            first_row[path] = row
+        elif np.array_equal(fractions[first_row[path]], fractions[row], equal_nan=True):
+            problems.append(Problem("duplicate", name, "the label file has this galaxy twice"))
+        else:
+            conflicting.add(path)
+    for path in conflicting:
+        problems.append(Problem("conflicting", names[first_row.pop(path)], "the label file gives it different labels"))
+    problems += (Problem("unlabelled", n, "no label names it") for n, p in images.items() if p not in named)
+    rows = list(first_row.values())
+    ids = np.array([_stem(names[row]) for row in rows], dtype=np.str_)
+    if len(set(ids)) < len(ids):
+        ids = np.array([names[row] for row in rows], dtype=np.str_)
+    return Catalogue(tree, ids, list(first_row), fractions[rows], problems)
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0] if name.lower().endswith(IMAGE_ENDINGS) else name
+
+
+def _lookup(images: dict[str, Path]) -> dict[str, Path]:
+    """Image files by relative name, by relative name without its ending, and by bare name."""
+
+    def by_ending(name: str) -> int:
+        return next(i for i, ending in enumerate(IMAGE_ENDINGS) if name.lower().endswith(ending))
+
+    def keys(name: str) -> Iterator[str]:
+        bare = name.rsplit("/", 1)[-1]
+        yield from (name, _stem(name), bare, _stem(bare))
+
+    lookup: dict[str, Path] = {}
+    for name in sorted(images, key=by_ending):
+        for key in keys(name):
+            lookup.setdefault(key, images[name])
+    return lookup

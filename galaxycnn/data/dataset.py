@@ -1,0 +1,189 @@
+"""From a configuration to arrays: three parts of galaxies with their pixels and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxycnn.config.schema import Config, DataPreprocessing, Paths
+from galaxycnn.data.cache import Cutouts, load_cutouts
+from galaxycnn.data.catalogue import Catalogue, Problem, read_catalogue
+from galaxycnn.data.leaks import LeakReport, find_leaks, find_twins
+from galaxycnn.data.split import Split, make_split
+from galaxycnn.data.targets import Targets, make_targets
+from galaxycnn.errors import DataError
+from galaxycnn.tree import DecisionTree
+
+
+@dataclass(frozen=True)
+class Part:
+    """Galaxies that are used for one purpose.
+
+    Args:
+        name: ``train``, ``validation``, ``test`` or ``all``.
+        ids: names, shape (galaxies,).
+        images: uint8 cutouts of this and all other parts, shape (images, height, width, channels),
+            memory-mapped.
+        rows: where this part's galaxies stand in ``images``, shape (galaxies,).
+        fractions: float32 targets, shape (galaxies, columns).
+    """
+
+    name: str
+    ids: NDArray[np.str_]
+    images: NDArray[np.uint8]
+    rows: NDArray[np.intp]
+    fractions: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pixels(self, indices: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.uint8]:
+        """Cutouts of the galaxies at these positions of the part: uint8 (galaxies, height, width, channels)."""
+        return self.images[self.rows[indices]]
+
+
+@dataclass(frozen=True)
+class GalaxyData:
+    """Everything that training and evaluation need.
+
+    Args:
+        tree: the questions that the columns of ``fractions`` answer.
+        train, validation, test: the parts; no galaxy is in two of them.
+        problems: what was left out because it could not be used.
+        leaks: galaxies of different parts whose images look the same.
+    """
+
+    tree: DecisionTree
+    train: Part
+    validation: Part
+    test: Part
+    problems: list[Problem]
+    leaks: LeakReport
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        """Train, validation and test."""
+        return self.train, self.validation, self.test
+
+    @property
+    def split(self) -> Split:
+        """The ids of the parts, to be saved beside the run."""
+        return Split(*(part.ids.tolist() for part in self.parts))
+
+
+def prepare(config: Config, split: Split | None = None) -> GalaxyData:
+    """Read, check, decode and split the galaxies that a configuration describes.
+
+    Images are decoded on the first call and memory-mapped after that. Where ``config.simulation`` is
+    set and there is nothing at ``paths.images_path``, the survey is simulated first.
+
+    Args:
+        split: a saved split to use; None draws one from ``config.seed``.
+
+    Raises:
+        DataError: the data cannot be used, a part is empty, or two parts share an image.
+    """
+    preprocessing = config.data_preprocessing
+    _simulate_if_absent(config)
+    galaxies = _load(preprocessing, config.paths)
+    if split is None:
+        targets = galaxies.targets
+        first = targets.fractions[:, targets.tree.slice(targets.tree.questions[0])]
+        strata = first.argmax(axis=1) if preprocessing.stratify else None
+        split = make_split(galaxies.ids, strata, preprocessing.training_size, preprocessing.test_size, config.seed)
+    parts = {name: galaxies.part(name, rows) for name, rows in split.rows(galaxies.ids).items()}
+    leaks = find_leaks(parts, galaxies.cutouts.digests, find_twins(galaxies.cutouts.images))
+    return GalaxyData(galaxies.targets.tree, **parts, problems=galaxies.problems, leaks=leaks)
+
+
+def load_part(
+    preprocessing: DataPreprocessing,
+    images: str | Path,
+    labels: str | Path | None,
+    cache_path: str | Path,
+    apply_min: bool = False,
+) -> tuple[DecisionTree, Part]:
+    """All galaxies of a folder as one part, to evaluate a saved model on.
+
+    Args:
+        preprocessing: how the model's training images were prepared.
+        apply_min: whether to drop galaxies below ``preprocessing.min``, as training did.
+
+    Returns:
+        The questions and the part.
+    """
+    if not apply_min:
+        preprocessing = preprocessing.model_copy(update={"min": None})
+    paths = Paths(images_path=Path(images), labels_path=Path(labels) if labels is not None else None)
+    galaxies = _load(preprocessing, paths.model_copy(update={"cache_path": Path(cache_path)}))
+    return galaxies.targets.tree, galaxies.part("all", np.arange(len(galaxies.ids)))
+
+
+# -- one folder of galaxies ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Galaxies:
+    """The galaxies of a folder that can be used: catalogue, cutouts and targets joined."""
+
+    catalogue: Catalogue
+    cutouts: Cutouts
+    targets: Targets
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        return self.catalogue.ids[self._rows]
+
+    @property
+    def _rows(self) -> NDArray[np.intp]:
+        return self.cutouts.keep[self.targets.rows]
+
+    @property
+    def problems(self) -> list[Problem]:
+        return [*self.catalogue.problems, *self.cutouts.problems, *self.targets.problems]
+
+    def part(self, name: str, positions: NDArray[np.intp]) -> Part:
+        rows = self._rows[positions]
+        return Part(name, self.ids[positions], self.cutouts.images, rows, self.targets.fractions[positions])
+
+
+def _load(preprocessing: DataPreprocessing, paths: Paths) -> _Galaxies:
+    fatal = preprocessing.on_bad_images == "fail"
+    catalogue = read_catalogue(paths, preprocessing.layout)
+    if fatal:
+        _refuse(catalogue.problems)
+    cutouts = load_cutouts(catalogue, preprocessing, paths.cache_path)
+    if fatal:
+        _refuse(cutouts.problems)
+    targets = make_targets(catalogue.only(cutouts.keep), preprocessing)
+    if fatal:
+        _refuse(targets.problems)
+    return _Galaxies(catalogue, cutouts, targets)
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        first = problems[0]
+        raise DataError(
+            f"{len(problems)} galaxies cannot be used, first {first.name} ({first.kind}: {first.reason}); "
+            "data_preprocessing.on_bad_images: skip leaves them out"
+        )
+
+
+def _simulate_if_absent(config: Config) -> None:
+    simulation, images = config.simulation, config.paths.images_path
+    if simulation is None or images.exists():
+        return
+    from galaxycnn.simulate import simulate_survey
+
+    simulate_survey(
+        images.parent,
+        galaxies=simulation.galaxies,
+        seed=simulation.seed,
+        image_size=simulation.image_size,
+        volunteers=simulation.volunteers,
+    )

@@ -1,0 +1,153 @@
+"""Galaxies of different parts that are the same image: a leak from the test set into training.
+
+Files with the same content are found by their digest. Near-duplicates (saved again, rescaled,
+brightened, shifted by a pixel or two) are found by what no two galaxies share: the fine detail of
+structure and sky noise. Thumbnails of 32x32 pixels are taken to their square root, which evens out
+the noise, their smooth part is removed, and what remains is compared by cosine similarity.
+
+Measured on 3,580 Kaggle and 5,314 Galaxy Zoo 1 images (20 million pairs): the closest two different
+galaxies reach 0.71, while 300 copies of each set saved as JPEG of quality 60, at half size, or 30 %
+brighter stay above 0.91, and at quality 30 above 0.80. Plain thumbnails would not do: two round
+smooth galaxies reach 0.99. Turned and mirrored copies are not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxycnn.errors import DataError
+from galaxycnn.progress import track
+
+SIMILAR = 0.8
+"""Cosine similarity above which two cutouts are called the same galaxy."""
+
+_SIDE = 32
+_BLUR = 1.5
+_SKETCH = 256
+_MARGIN = 0.1
+_CHUNK = 1024
+
+
+class _HasGalaxies(Protocol):
+    """What a part must have here: names, and the positions of its galaxies in the packed array."""
+
+    @property
+    def ids(self) -> NDArray[np.str_]: ...
+    @property
+    def rows(self) -> NDArray[np.intp]: ...
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pairs of rows of a packed array that look the same: ``left`` < ``right``, most similar first."""
+
+    left: NDArray[np.intp]
+    right: NDArray[np.intp]
+    similarity: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """Pairs of galaxies in different parts that look the same, most similar first.
+
+    Args:
+        pairs: the two ids and their similarity, up to 1.
+        compared: how many galaxies were compared.
+    """
+
+    pairs: list[tuple[str, str, float]]
+    compared: int
+
+    def __str__(self) -> str:
+        if not self.pairs:
+            return f"no leaks: no two of {self.compared:,} galaxies in different parts look the same"
+        one, other, similarity = self.pairs[0]
+        return (
+            f"{len(self.pairs)} possible leaks: pairs of galaxies in different parts look the same, "
+            f"{one} and {other} for one (similarity {similarity:.3f})"
+        )
+
+
+def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
+    """Compare every cutout with every other.
+
+    Memory stays below about 1.5 kB per galaxy: candidates are found among random projections of the
+    thumbnails (Johnson & Lindenstrauss 1984), block by block, and only they are compared in full.
+
+    Args:
+        images: uint8, shape (galaxies, height, width, channels).
+    """
+    starts = range(0, len(images), _CHUNK)
+    side = min(_SIDE, *images.shape[1:3])
+    projection = np.random.default_rng(0).standard_normal((side * side, _SKETCH)).astype(np.float32)
+    sketches = np.empty((len(images), _SKETCH), np.float32)
+    for start in starts:
+        sketches[start : start + _CHUNK] = _unit(details(images[start : start + _CHUNK]) @ projection)
+    pairs = [np.empty((0, 2), np.intp)]
+    for start in track(starts, "Looking for twins", total=len(starts)) if len(starts) > 8 else starts:
+        block = sketches[start : start + _CHUNK]
+        for other in range(start, len(images), _CHUNK):
+            alike = block @ sketches[other : other + _CHUNK].T > threshold - _MARGIN
+            found = np.argwhere(alike) + np.array([start, other])
+            pairs.append(found[found[:, 0] < found[:, 1]])
+    left, right = np.concatenate(pairs).T
+    similarity = np.empty(len(left), np.float32)
+    for start in range(0, len(left), _CHUNK):
+        some = slice(start, start + _CHUNK)
+        similarity[some] = (details(images[left[some]]) * details(images[right[some]])).sum(axis=1)
+    order = np.argsort(-similarity, kind="stable")[: int((similarity > threshold).sum())]
+    return Twins(left[order], right[order], similarity[order])
+
+
+def details(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The fine detail of each image as a vector of length 1 (0 where there is none): (images, pixels)."""
+    side = min(_SIDE, *images.shape[1:3])
+    thumbnails = np.empty((len(images), side, side), np.float32)
+    for thumbnail, image in zip(thumbnails, images, strict=True):
+        grey = image.mean(axis=2, dtype=np.float32)
+        root = np.sqrt(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA))
+        thumbnail[:] = root - cv2.GaussianBlur(root, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT)
+    flat = thumbnails.reshape(len(images), -1)
+    return _unit(flat - flat.mean(axis=1, keepdims=True))
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-3)
+
+
+def find_leaks(parts: Mapping[str, _HasGalaxies], digests: NDArray[np.uint8], twins: Twins) -> LeakReport:
+    """Check that the parts share no galaxy, and report the twins among them.
+
+    Args:
+        parts: the parts by name.
+        digests: of the files, shape (rows of the packed array, bytes).
+        twins: of the packed array.
+
+    Raises:
+        DataError: an id, or a file's content, is in two parts.
+    """
+    for (name, part), (other_name, other) in combinations(parts.items(), 2):
+        shared = np.intersect1d(part.ids, other.ids)
+        if len(shared):
+            raise DataError(f"{len(shared)} galaxies are in both {name} and {other_name}, {shared[0]} for one")
+        contents, other_contents = (digests[p.rows].view(f"V{digests.shape[1]}").ravel() for p in (part, other))
+        copied = np.flatnonzero(np.isin(contents, other_contents))
+        if len(copied):
+            raise DataError(
+                f"{len(copied)} images of {name} have the same content as images of {other_name}, "
+                f"{part.ids[copied[0]]} for one"
+            )
+    home, names = np.full(len(digests), -1), np.empty(len(digests), dtype=object)
+    for number, part in enumerate(parts.values()):
+        home[part.rows], names[part.rows] = number, part.ids
+    apart = (home[twins.left] != home[twins.right]) & (home[twins.left] >= 0) & (home[twins.right] >= 0)
+    pairs = zip(names[twins.left[apart]], names[twins.right[apart]], twins.similarity[apart], strict=True)
+    return LeakReport([(str(a), str(b), float(s)) for a, b, s in pairs], int((home >= 0).sum()))
