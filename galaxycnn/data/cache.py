@@ -53,6 +53,7 @@ class Cutouts:
         digests: 16 bytes that tell file contents apart, shape (galaxies, 16).
         sizes: height and width of the original images in pixels, shape (galaxies, 2); 0 if unreadable.
         problems: one for each row that is not kept.
+        path: the file that ``images`` lies in; what is derived from it may be kept beside it.
     """
 
     images: NDArray[np.uint8]
@@ -60,6 +61,7 @@ class Cutouts:
     digests: NDArray[np.uint8]
     sizes: NDArray[np.int32]
     problems: list[Problem]
+    path: Path
 
 
 def load_cutouts(catalogue: Catalogue, preprocessing: DataPreprocessing, cache_path: str | Path) -> Cutouts:
@@ -92,7 +94,7 @@ def load_cutouts(catalogue: Catalogue, preprocessing: DataPreprocessing, cache_p
     keep = np.setdiff1d(np.arange(len(catalogue)), list(problems))
     if not len(keep):
         raise DataError(f"every image is a copy of another with other labels, {catalogue.paths[0]} for one")
-    return Cutouts(images, keep, digests, sizes, [problems[row] for row in sorted(problems)])
+    return Cutouts(images, keep, digests, sizes, [problems[row] for row in sorted(problems)], pixels)
 
 
 def read_cutout(file: str | Path | bytes, preprocessing: DataPreprocessing) -> NDArray[np.uint8]:
@@ -188,7 +190,7 @@ def _build(catalogue: Catalogue, preprocessing: DataPreprocessing, pixels: Path,
         arrays = _fill(images, catalogue.paths, preprocessing)
         images.flush()
     with atomic_path(record) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def _fill(images: NDArray[np.uint8], paths: list[Path], preprocessing: DataPreprocessing) -> dict[str, NDArray]:

@@ -188,7 +188,7 @@ def assemble(
     first_row: dict[Path, int] = {}
     conflicting: set[Path] = set()
     named: set[Path] = set()
-    unlabelled: NDArray[np.bool_] = np.isnan(fractions).all(axis=1)
+    unlabelled = np.all(np.isnan(fractions), axis=1).tolist()
     for row, name in enumerate(names):
         path = lookup.get(name) or lookup.get(name.replace("\\", "/").rsplit("/", 1)[-1])
         if path is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from galaxycnn.config.schema import Config, DataPreprocessing, Paths
 from galaxycnn.data.cache import Cutouts, load_cutouts
 from galaxycnn.data.catalogue import Catalogue, Problem, read_catalogue
-from galaxycnn.data.leaks import LeakReport, find_leaks, find_twins
+from galaxycnn.data.leaks import LeakReport, find_leaks, load_twins
 from galaxycnn.data.split import Split, make_split
 from galaxycnn.data.targets import Targets, make_targets
 from galaxycnn.errors import DataError
@@ -88,15 +88,15 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
         DataError: the data cannot be used, a part is empty, or two parts share an image.
     """
     preprocessing = config.data_preprocessing
-    _simulate_if_absent(config)
-    galaxies = _load(preprocessing, config.paths)
+    simulate_if_absent(config)
+    galaxies = load_galaxies(preprocessing, config.paths)
     if split is None:
         targets = galaxies.targets
         first = targets.fractions[:, targets.tree.slice(targets.tree.questions[0])]
         strata = first.argmax(axis=1) if preprocessing.stratify else None
         split = make_split(galaxies.ids, strata, preprocessing.training_size, preprocessing.test_size, config.seed)
     parts = {name: galaxies.part(name, rows) for name, rows in split.rows(galaxies.ids).items()}
-    leaks = find_leaks(parts, galaxies.cutouts.digests, find_twins(galaxies.cutouts.images))
+    leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts))
     return GalaxyData(galaxies.targets.tree, **parts, problems=galaxies.problems, leaks=leaks)
 
 
@@ -119,7 +119,7 @@ def load_part(
     if not apply_min:
         preprocessing = preprocessing.model_copy(update={"min": None})
     paths = Paths(images_path=Path(images), labels_path=Path(labels) if labels is not None else None)
-    galaxies = _load(preprocessing, paths.model_copy(update={"cache_path": Path(cache_path)}))
+    galaxies = load_galaxies(preprocessing, paths.model_copy(update={"cache_path": Path(cache_path)}))
     return galaxies.targets.tree, galaxies.part("all", np.arange(len(galaxies.ids)))
 
 
@@ -127,7 +127,7 @@ def load_part(
 
 
 @dataclass(frozen=True)
-class _Galaxies:
+class Galaxies:
     """The galaxies of a folder that can be used: catalogue, cutouts and targets joined."""
 
     catalogue: Catalogue
@@ -151,7 +151,12 @@ class _Galaxies:
         return Part(name, self.ids[positions], self.cutouts.images, rows, self.targets.fractions[positions])
 
 
-def _load(preprocessing: DataPreprocessing, paths: Paths) -> _Galaxies:
+def load_galaxies(preprocessing: DataPreprocessing, paths: Paths) -> Galaxies:
+    """Read a folder: catalogue, cutouts and targets.
+
+    Raises:
+        DataError: nothing can be used, or something cannot and ``on_bad_images`` is ``fail``.
+    """
     fatal = preprocessing.on_bad_images == "fail"
     catalogue = read_catalogue(paths, preprocessing.layout)
     if fatal:
@@ -162,7 +167,7 @@ def _load(preprocessing: DataPreprocessing, paths: Paths) -> _Galaxies:
     targets = make_targets(catalogue.only(cutouts.keep), preprocessing)
     if fatal:
         _refuse(targets.problems)
-    return _Galaxies(catalogue, cutouts, targets)
+    return Galaxies(catalogue, cutouts, targets)
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -174,16 +179,24 @@ def _refuse(problems: list[Problem]) -> None:
         )
 
 
-def _simulate_if_absent(config: Config) -> None:
-    simulation, images = config.simulation, config.paths.images_path
-    if simulation is None or images.exists():
-        return
-    from galaxycnn.simulate import simulate_survey
+def simulate_if_absent(config: Config) -> None:
+    """Simulate the survey of ``config.simulation`` where there is nothing at ``paths.images_path``.
 
-    simulate_survey(
-        images.parent,
-        galaxies=simulation.galaxies,
-        seed=simulation.seed,
-        image_size=simulation.image_size,
-        volunteers=simulation.volunteers,
-    )
+    Raises:
+        DataError: the folder holds a survey simulated with other settings, or its name does not fit.
+    """
+    simulation, images = config.simulation, config.paths.images_path
+    if simulation is None:
+        return
+    from galaxycnn.simulate.survey import IMAGES, STAMP, simulate_survey, survey_matches
+
+    folder, settings = images.parent, simulation.model_dump()
+    if not images.exists():
+        if images.name != IMAGES:
+            raise DataError(f"paths.images_path {images} must end in {IMAGES} for a survey to be simulated there")
+        simulate_survey(folder, **settings)
+    elif (folder / STAMP).exists() and not survey_matches(folder, **settings):
+        raise DataError(
+            f"{folder} holds a survey that was simulated with other settings than the section 'simulation' has: "
+            "remove it, or set paths.images_path and paths.labels_path to a new folder"
+        )

@@ -13,6 +13,7 @@ smooth galaxies reach 0.99. Turned and mirrored copies are not found.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -22,16 +23,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxycnn.data.cache import Cutouts
 from galaxycnn.errors import DataError
+from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
 
 SIMILAR = 0.8
 """Cosine similarity above which two cutouts are called the same galaxy."""
 
-_SIDE = 32
-_BLUR = 1.5
-_SKETCH = 256
-_MARGIN = 0.1
+_VERSION = 1
+"""Counts up whenever the same cutouts would give other twins."""
+
+_SIDE, _BLUR = 32, 1.5
+"""Side of a thumbnail, and the standard deviation of what is called its smooth part, in its pixels."""
+
+_SKETCH, _MARGIN = 128, 0.12
+"""Length of a random projection, and how far its cosines may err: four standard deviations at 0.8."""
+
 _CHUNK = 1024
 
 
@@ -75,28 +83,39 @@ class LeakReport:
         )
 
 
+def load_twins(cutouts: Cutouts) -> Twins:
+    """The twins among all cutouts of a cache, found once and then kept beside it."""
+    path = cutouts.path.with_suffix(f".twins{_VERSION}.npz")
+    try:
+        with np.load(path) as arrays:
+            return Twins(arrays["left"], arrays["right"], arrays["similarity"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        twins = find_twins(cutouts.images)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, left=twins.left, right=twins.right, similarity=twins.similarity)
+    return twins
+
+
 def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
     """Compare every cutout with every other.
 
-    Memory stays below about 1.5 kB per galaxy: candidates are found among random projections of the
+    Memory stays below about 1 kB per galaxy: candidates are found among random projections of the
     thumbnails (Johnson & Lindenstrauss 1984), block by block, and only they are compared in full.
 
     Args:
         images: uint8, shape (galaxies, height, width, channels).
+        threshold: the least similarity of twins.
     """
     starts = range(0, len(images), _CHUNK)
-    side = min(_SIDE, *images.shape[1:3])
-    projection = np.random.default_rng(0).standard_normal((side * side, _SKETCH)).astype(np.float32)
-    sketches = np.empty((len(images), _SKETCH), np.float32)
-    for start in starts:
-        sketches[start : start + _CHUNK] = _unit(details(images[start : start + _CHUNK]) @ projection)
+    sketches = _sketches(images)
     pairs = [np.empty((0, 2), np.intp)]
-    for start in track(starts, "Looking for twins", total=len(starts)) if len(starts) > 8 else starts:
+    for start in track(starts, "Comparing images", total=len(starts)) if len(starts) > 8 else starts:
         block = sketches[start : start + _CHUNK]
         for other in range(start, len(images), _CHUNK):
             alike = block @ sketches[other : other + _CHUNK].T > threshold - _MARGIN
-            found = np.argwhere(alike) + np.array([start, other])
-            pairs.append(found[found[:, 0] < found[:, 1]])
+            if alike.any():
+                found = np.argwhere(alike) + np.array([start, other])
+                pairs.append(found[found[:, 0] < found[:, 1]])
     left, right = np.concatenate(pairs).T
     similarity = np.empty(len(left), np.float32)
     for start in range(0, len(left), _CHUNK):
@@ -106,13 +125,24 @@ def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
     return Twins(left[order], right[order], similarity[order])
 
 
+def _sketches(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Unit vectors whose cosines are close to those of :func:`details`: (galaxies, _SKETCH)."""
+    pixels = details(images[:1]).shape[1]
+    projection = np.random.default_rng(0).standard_normal((pixels, _SKETCH)).astype(np.float32)
+    sketches = np.empty((len(images), _SKETCH), np.float32)
+    for start in range(0, len(images), _CHUNK):
+        some = slice(start, start + _CHUNK)
+        sketches[some] = _unit(details(images[some]) @ projection)
+    return sketches
+
+
 def details(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The fine detail of each image as a vector of length 1 (0 where there is none): (images, pixels)."""
     side = min(_SIDE, *images.shape[1:3])
     thumbnails = np.empty((len(images), side, side), np.float32)
     for thumbnail, image in zip(thumbnails, images, strict=True):
-        grey = image.mean(axis=2, dtype=np.float32)
-        root = np.sqrt(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA))
+        small = cv2.resize(image.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        root = np.sqrt(small.reshape(side, side, -1).mean(axis=2))
         thumbnail[:] = root - cv2.GaussianBlur(root, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT)
     flat = thumbnails.reshape(len(images), -1)
     return _unit(flat - flat.mean(axis=1, keepdims=True))
