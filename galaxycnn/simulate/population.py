@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,22 +133,23 @@ def draw_galaxy(rng: np.random.Generator) -> Galaxy:
         True
     """
     kind: Kind = rng.choice(
-        ["elliptical", "disk", "irregular", "star", "artifact"], p=[0.37, 0.585, 0.035, 0.005, 0.005]
+        ["elliptical", "disk", "irregular", "star", "artifact"], p=[0.372, 0.585, 0.035, 0.004, 0.004]
     )
     redshift = draw_redshift(rng)
     parameters = _common(rng, kind, redshift)
     parameters |= {"disk": _disk, "irregular": _irregular}.get(kind, _elliptical)(rng)
     parameters |= _interaction(rng)
-    return Galaxy(**{name: _plain(value) for name, value in parameters.items()})
+    plain: dict[str, Any] = {name: _plain(value) for name, value in parameters.items()}
+    return Galaxy(**plain)
 
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _common(rng: np.random.Generator, kind: Kind, redshift: float) -> dict:
+def _common(rng: np.random.Generator, kind: Kind, redshift: float) -> dict[str, Any]:
     """What every galaxy has. The flux limit makes distant ones in the sample a little larger."""
-    typical_kpc, brightness = {"elliptical": (4.6, 20.3), "irregular": (3.6, 21.7)}.get(kind, (5.4, 21.0))
+    typical_kpc, brightness = {"elliptical": (3.8, 20.2), "irregular": (3.6, 21.7)}.get(kind, (5.4, 21.0))
     malmquist = (max(redshift, 0.02) / 0.08) ** 0.25
     defect = rng.choice(["trail", "wash", "blank"], p=[0.4, 0.35, 0.25])
     return {
@@ -173,20 +174,20 @@ def _common(rng: np.random.Generator, kind: Kind, redshift: float) -> dict:
         "dust_lane": 0.0,
         "arc": rng.uniform(0.5, 1) if rng.random() < 0.008 else 0.0,
         "defect": defect if kind == "artifact" else "wash" if rng.random() < 0.012 else "none",
-        "seeing": np.clip(rng.lognormal(np.log(1.3), 0.1), 0.95, 1.9),
+        "seeing": np.clip(rng.lognormal(np.log(1.22), 0.1), 0.9, 1.8),
     }
 
 
-def _elliptical(rng: np.random.Generator) -> dict:
+def _elliptical(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "axis_ratio": np.clip(rng.beta(4.0, 1.9), 0.28, 1.0),
         "star_formation": np.clip(rng.beta(1.2, 7), 0, 0.6),
-        "sersic_index": np.clip(rng.normal(3.2, 0.9), 1.2, 5.5),
+        "sersic_index": np.clip(rng.normal(3.0, 0.8), 1.2, 5.0),
         "dust_lane": rng.uniform(0.5, 1.2) if rng.random() < 0.006 else 0.0,
     }
 
 
-def _irregular(rng: np.random.Generator) -> dict:
+def _irregular(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "axis_ratio": rng.uniform(0.4, 0.95),
         "star_formation": rng.uniform(0.6, 1.0),
@@ -194,22 +195,22 @@ def _irregular(rng: np.random.Generator) -> dict:
     }
 
 
-def _disk(rng: np.random.Generator) -> dict:
+def _disk(rng: np.random.Generator) -> dict[str, Any]:
     bulge_fraction = rng.beta(1.3, 3.2)
-    spiral = rng.random() < 0.66
+    spiral = rng.random() < 0.63
     cosine = rng.uniform(0, 1)
-    barred = rng.random() < 0.3
+    barred = rng.random() < 0.27
     ringed = rng.random() < 0.09
     return {
         "axis_ratio": np.clip(rng.normal(0.19, 0.05), 0.09, 0.32),
         "inclination": np.degrees(np.arccos(cosine)),
-        "star_formation": np.clip(rng.normal(0.62 - 0.6 * bulge_fraction, 0.2), 0.05, 1.0),
+        "star_formation": np.clip(rng.normal(0.7 - 0.6 * bulge_fraction, 0.25), 0.05, 1.0),
         "sersic_index": np.clip(rng.normal(2.2, 0.8), 1, 4),
         "bulge_fraction": 0.0 if bulge_fraction < 0.05 else bulge_fraction,
-        "bulge_radius": rng.uniform(0.2, 0.45) * (0.6 + bulge_fraction),
+        "bulge_radius": rng.uniform(0.13, 0.33) * (0.6 + bulge_fraction),
         "bulge_shape": "none" if bulge_fraction < 0.1 else "boxy" if rng.random() < 0.14 else "rounded",
         "arms": rng.choice([1, 2, 3, 4, 5, 6], p=[0.06, 0.58, 0.15, 0.08, 0.07, 0.06]) if spiral else 0,
-        "pitch_angle": np.clip(rng.normal(21 - 12 * bulge_fraction, 7), 7, 42),
+        "pitch_angle": np.clip(rng.normal(19.5 - 12 * bulge_fraction, 7), 7, 42),
         "arm_strength": rng.uniform(0.35, 1.0) if spiral else 0.0,
         "flocculence": rng.beta(2, 3),
         "bar_length": rng.uniform(0.45, 1.0) if barred else 0.0,
@@ -219,7 +220,7 @@ def _disk(rng: np.random.Generator) -> dict:
     }
 
 
-def _interaction(rng: np.random.Generator) -> dict:
+def _interaction(rng: np.random.Generator) -> dict[str, Any]:
     """Pairs in interaction, recent mergers and the undisturbed rest."""
     pair = rng.random() < 0.06
     disturbed = rng.random() < (0.7 if pair else 0.05)

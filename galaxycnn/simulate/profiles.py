@@ -15,7 +15,7 @@ from scipy.special import gamma, gammaincinv, k1
 
 from galaxycnn.simulate.population import Galaxy
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 DUST_OPACITY = np.array([0.75, 1.0, 1.35], dtype=np.float32)[:, None, None]
 """Optical depth in i, r, g relative to r."""
@@ -24,11 +24,11 @@ DUST_OPACITY = np.array([0.75, 1.0, 1.35], dtype=np.float32)[:, None, None]
 def band_fluxes(star_formation: float, redshift: float) -> Array:
     """Fluxes in i, r and g relative to r, of shape (3, 1, 1), for a stellar population at a redshift.
 
-    Colours go from those of an old population (g-r 0.75, r-i 0.37) to those of a starburst, and
+    Colours go from those of an old population (g-r 0.80, r-i 0.37) to those of a starburst, and
     redden with redshift as the 4000 Å break moves through g (K-corrections after Chilingarian et
     al. 2010, MNRAS 405, 1409, straightened).
     """
-    g_r = 0.75 - 0.72 * star_formation + (2.3 - 1.9 * star_formation) * redshift
+    g_r = 0.80 - 0.77 * star_formation + (2.3 - 1.9 * star_formation) * redshift
     r_i = 0.37 - 0.37 * star_formation + 0.5 * redshift
     return np.array([10 ** (0.4 * r_i), 1.0, 10 ** (-0.4 * g_r)], dtype=np.float32)[:, None, None]
 
@@ -42,14 +42,17 @@ def _envelope(side: int, blobs: int) -> Array:
     return (envelope * side**2 / np.sqrt(4 * (envelope**2).sum())).astype(np.float32)
 
 
-def smooth_field(rng: np.random.Generator, side: int, blobs: int) -> Array:
-    """A smooth periodic random field, about N(0, 1), of shape (side, side), with ``blobs`` bumps per side."""
+def smooth_field(rng: np.random.Generator, side: int, blobs: int, planes: int = 1) -> Array:
+    """Smooth periodic random fields, each about N(0, 1), with ``blobs`` bumps per side.
+
+    Returns:
+        Shape (planes, side, side), or (side, side) for one plane.
+    """
     envelope = _envelope(side, blobs)
-    spectrum = np.zeros((side, side // 2 + 1), dtype=np.complex64)
-    for part in (1, 1j):
-        spectrum[:, : envelope.shape[1]] += np.complex64(part) * rng.standard_normal(envelope.shape, dtype=np.float32)
-    spectrum[:, : envelope.shape[1]] *= envelope
-    return irfft2(spectrum, s=(side, side))
+    spectrum = np.zeros((planes, side, side // 2 + 1), dtype=np.complex64)
+    modes = rng.standard_normal((planes, *envelope.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    spectrum[:, :, : envelope.shape[1]] = modes * envelope
+    return irfft2(spectrum[0] if planes == 1 else spectrum, s=(side, side))
 
 
 def rotate(x: Array, y: Array, degrees: float) -> tuple[Array, Array]:
@@ -119,53 +122,56 @@ def _disk_galaxy(galaxy: Galaxy, x: Array, y: Array, rng: np.random.Generator) -
     disk = _slab_disk(galaxy, x, y, rng) if galaxy.edge_on else _tilted_disk(galaxy, x, y, rng)
     light = disk * np.float32(1 - galaxy.bulge_fraction)
     if galaxy.bulge_fraction:
-        roundness = 0.75 if galaxy.edge_on else max(0.75, galaxy.apparent_axis_ratio)
+        roundness = 0.62 if galaxy.edge_on else max(0.62, galaxy.apparent_axis_ratio)
         radius = boxy_radius(x, y, roundness, 3.2 if galaxy.edge_on and galaxy.bulge_shape == "boxy" else 2.0)
         size = galaxy.bulge_radius * galaxy.radius
         bulge = sersic(radius, size, galaxy.sersic_index, _cell(x, y)) / np.float32(roundness)
-        light = light + bulge * band_fluxes(0.15 * galaxy.star_formation, galaxy.redshift) * np.float32(
+        light = light + bulge * band_fluxes(0.35 * galaxy.star_formation, galaxy.redshift) * np.float32(
             galaxy.bulge_fraction
         )
     return light * _dust_lane(galaxy, x, y, 0.06) if galaxy.edge_on else light
 
 
 def _slab_disk(galaxy: Galaxy, x: Array, y: Array, rng: np.random.Generator) -> Array:
-    scale = galaxy.radius / 1.678
-    height = galaxy.axis_ratio * scale
-    clumps = 1 + 0.25 * galaxy.star_formation * smooth_field(rng, len(x), 24)
+    scale = 0.8 * galaxy.radius / 1.678
+    height = 1.5 * galaxy.axis_ratio * scale
+    clumps = 1 + np.float32(0.25 * galaxy.star_formation) * smooth_field(rng, len(x), 24)
     old = slab(x, y, scale, height) * band_fluxes(0.6 * galaxy.star_formation, galaxy.redshift)
-    young = slab(x, y, scale * 1.15, height * 0.6) * clumps * band_fluxes(galaxy.star_formation, galaxy.redshift)
-    return np.float32(0.55) * (old + young)
+    young = slab(x, y, 1.15 * scale, 0.65 * height) * clumps * band_fluxes(galaxy.star_formation, galaxy.redshift)
+    return np.float32(0.35) * (old + young) * _truncation(np.abs(x), 4.0 * scale, 0.5 * scale)
+
+
+def _truncation(radius: Array, end: float, width: float) -> Array:
+    """1 inside and 0 outside of ``end``, with a soft edge."""
+    return 1 / (1 + np.exp(np.clip((radius - np.float32(end)) / np.float32(width), -20, 20)))
 
 
 def _tilted_disk(galaxy: Galaxy, x: Array, y: Array, rng: np.random.Generator) -> Array:
-    """Old exponential disk, and young stars in arms, ring and knots; a bar in place of the inner disk."""
+    """An old exponential disk, a wider young one that arms, ring and knots shape, and a bar."""
     ratio = galaxy.apparent_axis_ratio
     y = y / np.float32(ratio)
-    scale = galaxy.radius / 1.678
     radius = np.sqrt(x * x + y * y)
-    edge = 1 / (1 + np.exp(np.clip((radius / np.float32(scale) - 4.2) * 3, -20, 20)))
-    disk = np.exp(-radius / np.float32(scale)) * edge / np.float32(2 * np.pi * scale**2 * ratio)
     reach = radius / np.float32(galaxy.radius)
-    structure, knots = np.float32(0), smooth_field(rng, len(x), 40)
+    scale = galaxy.radius / 1.678
+    colours = band_fluxes(0.55 * galaxy.star_formation, galaxy.redshift)
+    pattern = min(1.0, galaxy.arm_strength + galaxy.ring)
+    old = _exponential(radius, scale, ratio) * np.float32(1 - 0.4 * pattern)
+    shape = np.full_like(radius, 0.25 * (1 - 0.8 * pattern))
     if galaxy.arms:
-        structure = structure + np.float32(galaxy.arm_strength) * _arms(galaxy, x, y, reach, rng)
+        shape += np.float32(2.4 * galaxy.arm_strength) * _arms(galaxy, x, y, reach, rng)
     if galaxy.ring:
-        structure = structure + np.float32(1.6 * galaxy.ring) * np.exp(-(((reach - 1.35) / 0.2) ** 2))
-    clumpy = np.exp(np.float32(0.25 + 0.3 * galaxy.flocculence) * knots)
-    contrast = 0.75 if galaxy.arms or galaxy.ring else 0.15
-    old = disk * np.float32(1 - 0.45 * contrast * min(1.0, galaxy.arm_strength + galaxy.ring))
-    young = (
-        disk
-        * (np.float32(0.15) + structure * np.float32(1.5))
-        * clumpy
-        * np.float32(0.35 + 0.65 * galaxy.star_formation)
-    )
-    light = old * band_fluxes(0.6 * galaxy.star_formation, galaxy.redshift)
-    light = light + young * band_fluxes(min(1.0, 0.35 + 0.7 * galaxy.star_formation), galaxy.redshift)
+        shape += np.float32(2.2 * galaxy.ring) * np.exp(-(((reach - np.float32(1.35)) / np.float32(0.18)) ** 2))
+    shape *= np.exp(np.float32(0.15 + 0.3 * galaxy.flocculence) * smooth_field(rng, len(x), 32))
+    young = _exponential(radius, 1.3 * scale, ratio) * shape * np.float32(0.4 + 0.6 * galaxy.star_formation)
+    light = old * colours + young * band_fluxes(min(1.0, 0.3 + 0.75 * galaxy.star_formation), galaxy.redshift)
     if galaxy.bar_length:
         light = light + _bar(galaxy, x, y, ratio) * band_fluxes(0.3 * galaxy.star_formation, galaxy.redshift)
-    return light
+    return light * _truncation(reach, 2.6, 0.25)
+
+
+def _exponential(radius: Array, scale: float, axis_ratio: float) -> Array:
+    """An exponential disk of unit flux."""
+    return np.exp(radius / np.float32(-scale)) / np.float32(2 * np.pi * scale**2 * axis_ratio)
 
 
 def _arms(galaxy: Galaxy, x: Array, y: Array, reach: Array, rng: np.random.Generator) -> Array:
@@ -174,8 +180,8 @@ def _arms(galaxy: Galaxy, x: Array, y: Array, reach: Array, rng: np.random.Gener
     winding = np.log(np.maximum(reach, 0.05) / np.float32(start)) / np.float32(np.tan(np.radians(galaxy.pitch_angle)))
     phase = np.arctan2(y, x) - np.float32(galaxy.handedness) * winding - np.float32(np.radians(galaxy.bar_angle))
     wobble = np.float32(0.25 + 1.3 * galaxy.flocculence) * smooth_field(rng, len(x), 10)
-    crest = np.exp(np.float32(2.4) * (np.cos(np.float32(galaxy.arms) * phase + wobble) - 1))
-    inner = 1 / (1 + np.exp(np.clip((np.float32(0.8 * start) - reach) * 9, -20, 20)))
+    crest = np.exp(np.float32(2.6) * (np.cos(np.float32(galaxy.arms) * phase + wobble) - 1))
+    inner = 1 - _truncation(reach, 0.8 * start, 0.11)
     patches = np.clip(1 + np.float32(0.8 * galaxy.flocculence) * smooth_field(rng, len(x), 14), 0.1, None)
     return crest * inner * patches
 
@@ -226,9 +232,11 @@ def _tidal_tail(galaxy: Galaxy, x: Array, y: Array, angle: float) -> Array:
     along, across = rotate(x, y, angle)
     reach = np.sqrt(along * along + across * across) / np.float32(galaxy.radius)
     phase = np.arctan2(across, along) - np.float32(galaxy.handedness * 0.9) * np.log(np.maximum(reach, 0.2))
-    crest = np.exp(np.float32(5) * (np.cos(phase) - 1)) + np.float32(0.4) * np.exp(np.float32(7) * (-np.cos(phase) - 1))
+    crest = np.exp(np.float32(14) * (np.cos(phase) - 1)) + np.float32(0.5) * np.exp(
+        np.float32(20) * (-np.cos(phase) - 1)
+    )
     envelope = np.exp(-reach / np.float32(1.3)) * np.clip(reach - np.float32(0.6), 0, 1)
-    strength = 0.35 * galaxy.disturbance / (np.pi * galaxy.radius**2)
+    strength = 0.8 * galaxy.disturbance**1.5 / (np.pi * galaxy.radius**2)
     return crest * envelope * np.float32(strength) * band_fluxes(0.3 + 0.5 * galaxy.star_formation, galaxy.redshift)
 
 
@@ -249,4 +257,4 @@ def _arc(galaxy: Galaxy, x: Array, y: Array) -> Array:
     along, across = rotate(x, y, galaxy.companion_angle)
     reach = np.sqrt(along * along + across * across) / np.float32(galaxy.radius)
     arc = np.exp(-(((reach - 2.0) / 0.13) ** 2)) * np.exp(np.float32(3) * (np.cos(np.arctan2(across, along)) - 1))
-    return arc * np.float32(0.05 * galaxy.arc / galaxy.radius**2) * band_fluxes(0.9, 0.1)
+    return arc * np.float32(0.035 * galaxy.arc / galaxy.radius**2) * band_fluxes(0.9, 0.1)

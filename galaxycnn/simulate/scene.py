@@ -8,7 +8,6 @@ import numpy as np
 from astropy.visualization import make_lupton_rgb
 from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
-from scipy.ndimage import gaussian_filter
 
 from galaxycnn.simulate.population import Galaxy
 from galaxycnn.simulate.profiles import Array, band_fluxes, boxy_radius, galaxy_light, rotate, smooth_field
@@ -18,23 +17,30 @@ NATIVE_PIXEL = 0.396
 """Pixel of the survey's camera, arcseconds."""
 SEEING_BY_BAND = np.array([0.95, 1.0, 1.08], dtype=np.float32)
 """Seeing in i, r, g relative to r."""
-SKY_NOISE = np.array([0.05, 0.03, 0.022], dtype=np.float32)
+TYPICAL_RADIUS = 3.2
+"""Half-light radius of a galaxy whose cutout is scaled as in Galaxy Zoo, arcseconds."""
+REGISTRATION = 0.045
+"""Scatter of each band's position, arcseconds."""
+SKY_NOISE = np.array([0.033, 0.022, 0.016], dtype=np.float32)
 """Standard deviation of the sky in i, r, g per native pixel, nanomaggies per square arcsecond."""
 BAND_SCALES = np.array([4.9, 5.6, 8.6], dtype=np.float32)
 """Weights of i, r, g in the colour image of the SDSS."""
-STRETCH, SOFTENING, SKY_LEVEL = 7.0, 7.0, -0.12
+WASHES = (((1.2, 0.25, 0.13), 1.0), ((0.15, 0.22, 0.26), 0.1), ((0.4, 0.25, 0.15), 0.6))
+"""Tints in i, r, g of frames lit by a bright star or the moon, and how steeply they brighten across."""
+STRETCH, SOFTENING = 6.1, 9.0
+SKY_LEVEL = (-0.13, -0.13, -0.09)
 
 
 def field_of_view(galaxy: Galaxy) -> float:
     """Side of the cutout in arcseconds.
 
-    Galaxy Zoo scaled its cutouts to the Petrosian radius; the Kaggle frame's central 256 of 424
-    pixels span 5.1 of them, about 13 half-light radii. Here the frame follows the apparent size
-    only as its power 0.75, so that near galaxies still look larger than distant ones.
+    Galaxy Zoo scaled its cutouts to the Petrosian radius that holds 90 % of the light; the central
+    256 of the Kaggle frame's 424 pixels span 5.12 of them. Here the frame follows the apparent size
+    only as its power 0.8, so that near galaxies still look larger than distant ones.
     """
-    typical = 3.2
     seen = np.hypot(galaxy.radius, 0.4 * galaxy.seeing)
-    return float(11.5 * typical * (seen / typical) ** 0.75)
+    concentration = 2.05 + 0.25 * galaxy.sersic_index if galaxy.kind == "elliptical" else 2.25
+    return float(5.12 * concentration * TYPICAL_RADIUS * (seen / TYPICAL_RADIUS) ** 0.8)
 
 
 def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: float | None = None) -> NDArray[np.uint8]:
@@ -68,7 +74,8 @@ def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: flo
     elif galaxy.kind == "star":
         _add_star(light, side / 2, side / 2, 10 ** rng.uniform(2.2, 3.6), rng.uniform(0, 1), float(cell))
     _add_neighbours(light, galaxy, float(cell), rng)
-    image = _blur(light, galaxy.seeing / float(cell))
+    shifts = (rng.standard_normal((3, 2)) * REGISTRATION / cell).astype(np.float32)
+    image = _blur(light, galaxy.seeing / float(cell), shifts)
     image = _bin(image)[:, margin:-margin, margin:-margin]
     image = image + _sky(image_size, pixel, rng)
     _add_defect(image, galaxy, rng)
@@ -84,26 +91,34 @@ def _unit_grid(side: int) -> tuple[Array, Array]:
 
 
 def _bin(image: Array) -> Array:
-    bands, height, width = image.shape
-    s = SUPERSAMPLING
-    return image.reshape(bands, height // s, s, width // s, s).mean(axis=(2, 4))
+    """Means over squares of SUPERSAMPLING cells."""
+    bands, side, _ = image.shape
+    squares = image.reshape(bands, side // SUPERSAMPLING, SUPERSAMPLING, side // SUPERSAMPLING, SUPERSAMPLING)
+    return np.einsum("bhiwj->bhw", squares) / np.float32(SUPERSAMPLING**2)
 
 
 @lru_cache(maxsize=8)
-def _frequencies(side: int) -> Array:
-    return (2 * np.pi * np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])).astype(np.float32)
+def _frequencies(side: int) -> tuple[Array, Array, Array]:
+    """Wave numbers down, across and in length, radians per cell, of the transform of a real image."""
+    down = (2 * np.pi * np.fft.fftfreq(side)[:, None]).astype(np.float32)
+    across = (2 * np.pi * np.fft.rfftfreq(side)[None]).astype(np.float32)
+    return down, across, np.hypot(down, across)
 
 
-def _blur(light: Array, seeing: float) -> Array:
+def _blur(light: Array, seeing: float, shifts: Array) -> Array:
     """Convolve with a Moffat (1969) profile of β = 2.5, whose transform is (1 + a·k)·exp(-a·k).
 
     Args:
         seeing: full width at half maximum in r, grid cells.
+        shifts: how far each band is out of register, down and across, shape (3, 2), grid cells.
     """
     side = light.shape[1]
-    alpha = seeing * SEEING_BY_BAND / np.float32(2 * np.sqrt(2 ** (1 / 2.5) - 1))
-    scaled = alpha[:, None, None] * _frequencies(side)
-    return irfft2(rfft2(light) * ((1 + scaled) * np.exp(-scaled)), s=(side, side))
+    width = seeing * SEEING_BY_BAND / np.float32(2 * np.sqrt(2 ** (1 / 2.5) - 1))
+    down, across, length = _frequencies(side)
+    scaled = width[:, None, None] * length
+    transfer = (1 + scaled) * np.exp(-scaled)
+    phase = np.exp(-1j * shifts[:, 0, None, None] * down) * np.exp(-1j * shifts[:, 1, None, None] * across)
+    return irfft2(rfft2(light) * (transfer * phase), s=(side, side))
 
 
 def _add_star(light: Array, column: float, row: float, flux: float, redness: float, cell: float) -> None:
@@ -113,13 +128,14 @@ def _add_star(light: Array, column: float, row: float, flux: float, redness: flo
     if not (0 <= left < side - 1 and 0 <= top < side - 1):
         return
     across, down = column - left, row - top
-    g_r, r_i = 0.2 + 1.2 * redness, 0.05 + 0.25 * redness + 0.9 * max(0.0, redness - 0.7) / 0.3
+    g_r = 0.15 + 1.25 * redness
+    r_i = 0.08 + 0.36 * g_r + 2.5 * max(0.0, redness - 0.75)
     bands = np.array([10 ** (0.4 * r_i), 1.0, 10 ** (-0.4 * g_r)], dtype=np.float32)[:, None, None] * np.float32(
         flux / cell**2
     )
     shares = np.outer([1 - down, down], [1 - across, across]).astype(np.float32)
     light[:, top : top + 2, left : left + 2] += bands * shares
-    if flux > 120:
+    if flux > 200:
         _add_spikes(light, left, top, bands[:, 0, 0] * np.float32(0.004))
 
 
@@ -135,8 +151,9 @@ def _add_neighbours(light: Array, galaxy: Galaxy, cell: float, rng: np.random.Ge
     side = light.shape[1]
     area = (side * cell / 60) ** 2
     for _ in range(min(25, rng.poisson(2.2 * area))):
-        flux = 10 ** (0.15 + rng.exponential(0.55))
-        _add_star(light, *rng.uniform(0, side, 2), min(flux, 3000.0), rng.beta(1.3, 1.0), cell)
+        flux = 10 ** (0.15 + rng.exponential(0.52))
+        column, row = rng.uniform(0, side, 2)
+        _add_star(light, column, row, min(flux, 3000.0), rng.beta(1.1, 1.1), cell)
     x, y = _unit_grid(side)
     for _ in range(min(12, rng.poisson(3.0 * area + (0.6 if galaxy.kind == "elliptical" else 0.1)))):
         column, row = rng.uniform(0, side, 2).astype(int)
@@ -158,26 +175,24 @@ def _sky(image_size: int, pixel: float, rng: np.random.Generator) -> Array:
 
     Part of it is common to the bands, as the colour compression of the survey's JPEG leaves it.
     """
-    noise = rng.standard_normal((4, image_size, image_size), dtype=np.float32)
-    width = max(0.7, 0.6 * NATIVE_PIXEL / pixel)
-    noise = gaussian_filter(noise, (0, width, width), mode="wrap", truncate=3)
-    noise /= noise.std(axis=(1, 2), keepdims=True)
-    noise = np.float32(0.75) * noise[3] + np.float32(0.66) * noise[:3]
-    return noise * SKY_NOISE[:, None, None] * np.float32(min(1.0, NATIVE_PIXEL / pixel))
+    smoothing = max(0.6, 0.55 * NATIVE_PIXEL / pixel)
+    noise = smooth_field(rng, image_size, int(0.375 * image_size / smoothing), planes=4)
+    noise = np.float32(0.8) * noise[3] + np.float32(0.6) * noise[:3]
+    return noise * SKY_NOISE[:, None, None] * np.float32(min(1.0, NATIVE_PIXEL / pixel) * rng.lognormal(0, 0.25))
 
 
 def _add_defect(image: Array, galaxy: Galaxy, rng: np.random.Generator) -> None:
     """Spoil a frame in place: a satellite trail, a wash of one colour, or noise only."""
     side = image.shape[1]
+    along, across = rotate(*_unit_grid(side), rng.uniform(0, 360))
     if galaxy.defect == "trail":
-        x, y = _unit_grid(side)
-        _, across = rotate(x, y, galaxy.position_angle)
-        trail = np.exp(-(((across - rng.uniform(-0.15, 0.15) * side) / np.float32(rng.uniform(0.8, 1.8))) ** 2))
-        image += trail * np.float32(rng.uniform(1, 10)) * rng.dirichlet([1, 1, 1]).astype(np.float32)[:, None, None]
+        trail = np.exp(-(((across - rng.uniform(-0.15, 0.15) * side) / np.float32(rng.uniform(0.6, 1.3))) ** 2))
+        image += trail * (rng.dirichlet([1, 1, 1]) * 10 ** rng.uniform(-0.3, 0.7)).astype(np.float32)[:, None, None]
     elif galaxy.defect == "wash":
-        glow = np.exp(np.float32(0.25) * smooth_field(rng, side, 4))
-        tint = rng.choice(np.array([[1, 0.25, 0.12], [0.25, 0.4, 0.6], [0.3, 0.2, 0.15]], dtype=np.float32))
-        image += glow * np.float32(10 ** rng.uniform(-0.5, 0.5)) * tint[:, None, None]
+        tint, slope = WASHES[rng.integers(len(WASHES))]
+        glow = np.exp(np.float32(2 * slope / side) * along + np.float32(0.06) * smooth_field(rng, side, 5))
+        grain = 1 + np.float32(0.2) * rng.standard_normal((3, side, side), dtype=np.float32)
+        image += glow * grain * np.float32(10 ** rng.uniform(-0.9, -0.1)) * np.array(tint, np.float32)[:, None, None]
     elif galaxy.defect == "blank":
         image += rng.standard_normal((3, side, side), dtype=np.float32) * np.float32(rng.uniform(0.5, 2))
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -27,7 +27,8 @@ VERSION = 1
 """Raised when the same arguments draw different galaxies than before."""
 IMAGES, LABELS, TRUTH, STAMP = "images_training_rev1", "training_solutions_rev1.csv", "truth.csv", "survey.json"
 FIRST_ID = 100_000
-CHUNK = 64
+JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
+CHUNK = 128
 
 
 class Drawn(NamedTuple):
@@ -36,6 +37,14 @@ class Drawn(NamedTuple):
     galaxy: Galaxy
     image: NDArray[np.uint8]
     fractions: NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """What the tables say of one galaxy; nine decimals keep the sums of the tree to 1e-8."""
+
+    identifier: str
+    galaxy: Galaxy
+    fractions: list[str]
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ class Survey:
     seed: int = 48
     image_size: int = 64
     volunteers: int = 40
+
+    def __post_init__(self) -> None:
+        for name, least in (("galaxies", 1), ("seed", 0), ("image_size", 16), ("volunteers", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"a simulated survey needs '{name}' of at least {least}, not {getattr(self, name)}")
 
     def draw(self, number: int) -> Drawn:
         """Draw galaxy ``number``, its cutout and its vote fractions."""
@@ -84,7 +98,7 @@ def simulate_survey(
         The folder.
 
     Raises:
-        UserError: the folder holds something already.
+        UserError: the folder holds something already, or a number is too small.
 
     Example:
         >>> import tempfile
@@ -124,8 +138,8 @@ def _refuse_if_taken(folder: Path) -> None:
         raise UserError(f"{folder} exists already and is not empty; name a new folder for the simulated survey")
 
 
-def _draw_all(survey: Survey, images: Path, processes: int) -> Iterator[list[str]]:
-    """Draw every galaxy, save its cutout and yield its rows, in order.
+def _draw_all(survey: Survey, images: Path, processes: int) -> Iterator[Row]:
+    """Draw every galaxy, save its cutout and yield its row, in order.
 
     The processes of loky do not import the caller's script again, so it needs no main guard.
     """
@@ -136,17 +150,17 @@ def _draw_all(survey: Survey, images: Path, processes: int) -> Iterator[list[str
     return track(rows, "drawing galaxies", total=survey.galaxies)
 
 
-def _draw_chunk(survey: Survey, start: int, images: Path) -> list[tuple[str, Galaxy, list[str]]]:
+def _draw_chunk(survey: Survey, start: int, images: Path) -> list[Row]:
     rows = []
     for number in range(start, min(start + CHUNK, survey.galaxies)):
         drawn = survey.draw(number)
         identifier = str(FIRST_ID + number)
-        Image.fromarray(drawn.image).save(images / f"{identifier}.jpg", quality=95, subsampling=0)
-        rows.append((identifier, drawn.galaxy, [f"{fraction:.9f}" for fraction in drawn.fractions]))
+        Image.fromarray(drawn.image).save(images / f"{identifier}.jpg", **JPEG)
+        rows.append(Row(identifier, drawn.galaxy, [f"{fraction:.9f}" for fraction in drawn.fractions]))
     return rows
 
 
-def _write_tables(folder: Path, rows: Iterable[tuple[str, Galaxy, list[str]]]) -> None:
+def _write_tables(folder: Path, rows: Iterable[Row]) -> None:
     with (folder / LABELS).open("w", newline="") as labels, (folder / TRUTH).open("w", newline="") as truth:
         votes, parameters = csv.writer(labels), csv.writer(truth)
         votes.writerow(["GalaxyID", *GALAXY_ZOO_2.columns])

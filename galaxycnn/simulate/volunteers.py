@@ -36,20 +36,20 @@ def beliefs(galaxy: Galaxy) -> dict[str, Logits]:
     return {
         "shape": _shape(galaxy, clear),
         "edge_on": {"edge-on": _side_view(galaxy), "not edge-on": 0.0},
-        "bar": {"bar": -2.0 + clear * (3.6 if galaxy.bar_length else 0.2), "no bar": 0.0},
+        "bar": {"bar": -2.1 + clear * (3.6 if galaxy.bar_length else 0.2), "no bar": 0.0},
         "spiral": {"spiral": -1.3 + (1.2 + 3.2 * clear * galaxy.arm_strength if galaxy.arms else 0), "no spiral": 0.0},
         "bulge": _nearest_of(
             np.sqrt(galaxy.bulge_fraction) if galaxy.kind == "disk" else 0.6 * (galaxy.kind == "elliptical"),
-            {"no bulge": 0.0, "just noticeable": 0.36, "obvious": 0.64, "dominant": 0.98},
-            0.19,
+            {"no bulge": 0.0, "just noticeable": 0.39, "obvious": 0.68, "dominant": 0.95},
+            0.21,
         ),
         "odd": {"odd": _oddness(galaxy, clear), "not odd": 0.0},
         "odd_feature": _odd_features(galaxy, clear),
         "roundness": _nearest_of(
-            _seen_axis_ratio(galaxy), {"round": 0.95, "in between": 0.62, "cigar-shaped": 0.24}, 0.15
+            _seen_axis_ratio(galaxy), {"round": 0.93, "in between": 0.59, "cigar-shaped": 0.24}, 0.15
         ),
         "edge_on_bulge": _edge_on_bulge(galaxy, clear),
-        "arm_winding": _nearest_of(galaxy.pitch_angle, {"tight": 10.0, "medium": 19.0, "loose": 31.0}, 7.0),
+        "arm_winding": _nearest_of(galaxy.pitch_angle, {"tight": 11.0, "medium": 19.5, "loose": 31.0}, 7.5),
         "arm_count": _arm_count(galaxy, clear),
     }
 
@@ -117,7 +117,7 @@ def _seen_axis_ratio(galaxy: Galaxy) -> float:
 
 
 def _shape(galaxy: Galaxy, clear: float) -> Logits:
-    odds: Logits = {"smooth": 0.0, STOP: -3.6 + 5.5 * (galaxy.kind == "artifact") + 6.5 * (galaxy.kind == "star")}
+    odds: Logits = {"smooth": 0.0, STOP: -3.4 + 5.5 * (galaxy.kind == "artifact") + 6.5 * (galaxy.kind == "star")}
     structure = 0.9 * galaxy.disturbance + 0.6 * bool(galaxy.companion)
     if galaxy.kind == "disk":
         flat = 1 - _seen_axis_ratio(galaxy)
