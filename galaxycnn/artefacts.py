@@ -98,12 +98,14 @@ class RunFiles:
         handler = logging.FileHandler(self.log, mode="a" if append else "w", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger = logging.getLogger("galaxycnn")
-        level = logger.level
+        level, propagates = logger.level, logger.propagate
         logger.setLevel(logging.INFO)
+        logger.propagate = False
         logger.addHandler(handler)
         try:
             yield logger
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
+            logger.propagate = propagates
             handler.close()

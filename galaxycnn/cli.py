@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         with _quiet_start():
-            import keras  # noqa: F401
+            import keras
+
+            keras.ops.zeros(1)
         arguments.run(arguments)
     except UserError as error:
         print(f"galaxycnn: {error}", file=sys.stderr)
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Keep the remarks that TensorFlow makes about the machine when it is first imported off the screen."""
+    """Keep the remarks that TensorFlow makes about the machine when it is first used off the screen."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     screen = os.dup(2)
     with tempfile.TemporaryFile() as remarks:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,8 @@ def save_model(model: keras.Model, path: str | Path, recipe: Recipe) -> Path:
     path = Path(path)
     with atomic_path(path) as temporary:
         if path.suffix == ".h5":
-            model.save(temporary, include_optimizer=False)
+            with _without_advice():
+                model.save(temporary, include_optimizer=False)
             with h5py.File(temporary, "a") as file:
                 file.attrs[_RECIPE] = recipe.to_json()
         else:
@@ -65,6 +68,18 @@ def save_model(model: keras.Model, path: str | Path, recipe: Recipe) -> Path:
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(f"{_RECIPE}.json", recipe.to_json())
     return path
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keras advises against ``.h5`` every time one is written; people ask for it knowingly."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def read_recipe(path: str | Path) -> Recipe:

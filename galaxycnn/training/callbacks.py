@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,13 @@ class Fitted:
     """What has been fitted so far: stages done, one dict per epoch, and the seconds it took."""
 
     stages: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def then(self, history: list[dict[str, float]], seconds: float) -> Fitted:
+        """With one more stage, whose columns stand beside the earlier stages', epoch by epoch."""
+        rows = [{**old, **new} for old, new in zip_longest(self.history, history, fillvalue={})]
+        return Fitted(self.stages + 1, rows, self.seconds + seconds)
 
 
 class ResumeState(keras.callbacks.Callback):

@@ -91,7 +91,7 @@ def stage_targets(stage: Stage, model: keras.Model, tree: DecisionTree, part: Pa
 def fit_stage(
     config: Config, files: RunFiles, stage: Stage, before: Fitted, model: keras.Model, data: GalaxyData
 ) -> Fitted:
-    """Fit one stage, from its saved state where there is one; ``before`` is what earlier stages did."""
+    """Fit one stage, from its saved state where there is one, and add it to what was done ``before``."""
     train, network = config.train_params, stage.model
     batches, tree, fractions = _batches(config, stage, model, data, data.train, augmented=True)
     validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
@@ -110,8 +110,18 @@ def fit_stage(
         shuffle=False,
         verbose=0,
     )
-    name = {} if stage.question is None else {"question": stage.question.name}
-    return Fitted(1, [{**name, **row} for row in state.history], state.seconds)
+    history = state.history if stage.question is None else [_renamed(row, stage.question.name) for row in state.history]
+    return before.then(history, state.seconds)
+
+
+def _renamed(row: dict[str, float], question: str) -> dict[str, float]:
+    """A one-question stage's figures under the names they have where questions train together."""
+    named = {}
+    for name, value in row.items():
+        kept = name in ("epoch", "learning_rate")
+        prefix, bare = ("val_", name[4:]) if name.startswith("val_") else ("", name)
+        named[name if kept else f"{prefix}{question}_{bare}"] = value
+    return named
 
 
 def _batches(

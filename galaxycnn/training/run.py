@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from galaxycnn.artefacts import RunFiles
 from galaxycnn.config import Config, dump_config, save_config
@@ -142,9 +143,8 @@ def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilde
     done = Fitted(**state["before"]) if state else Fitted()
     if network.exists():
         model.load_weights(network)
-    for number, stage in enumerate(stages[done.stages :], start=done.stages):
-        fitted = fit_stage(config, files, stage, done, model, data)
-        done = Fitted(number + 1, done.history + fitted.history, done.seconds + fitted.seconds)
+    for stage in stages[done.stages :]:
+        done = fit_stage(config, files, stage, done, model, data)
         if len(stages) > 1:
             with atomic_path(network) as temporary:
                 model.save_weights(temporary)
@@ -201,8 +201,9 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
         )
         for part in run.data.parts
     ]
+    history = pd.DataFrame(run.history)
     monitor = run.config.model_params.monitor
-    written = write_all(files.plots, run.data.tree, evaluated, run.history, name=run.config.model_name, monitor=monitor)
+    written = write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
     for part in ("train", "test"):
         path = files.confusion(part)
         written.append(confusion_matrices(run.results["parts"][part], path, part=part, name=run.config.model_name))

@@ -1,0 +1,91 @@
+"""Measure configurations over several seeds, one variation of them at a time, and print one table.
+
+    python benchmarks/recipes.py configs/task*.yaml --images DIR --labels CSV
+    python benchmarks/recipes.py configs/task2_hierarchy.yaml --images DIR --labels CSV \\
+        --vary data_augmentation_params=null --vary model_params.max_out=true
+
+Every run is a ``galaxycnn train`` of its own with its own split, weights and test galaxies; finished
+runs are not repeated, and an interrupted one is resumed. The table is also written as CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def main() -> None:
+    arguments = _arguments()
+    variations = [[], *([change] for change in arguments.vary)]
+    for config in arguments.config:
+        for changes in variations:
+            for seed in arguments.seeds:
+                _train(config, changes, seed, arguments)
+    rows = [_row(path) for path in sorted(arguments.out.glob("metrics_plots/*/metrics.json"))]
+    table = pd.DataFrame(rows)
+    table.to_csv(arguments.out / "runs.csv", index=False)
+    figures = table.drop(columns=["seed"]).groupby("run")
+    summary = figures.mean().round(4).astype(str) + " ± " + figures.std().round(4).astype(str)
+    summary.insert(0, "seeds", figures.size())
+    print(summary.T.to_string())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="+", type=Path)
+    parser.add_argument("--images", required=True, type=Path)
+    parser.add_argument("--labels", required=True, type=Path)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[48, 49, 50])
+    parser.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one change to compare")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    return parser.parse_args()
+
+
+def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
+    change = "".join(f"-{re.sub(r'[^A-Za-z0-9.]+', '_', change.partition('.')[2])}" for change in changes)
+    name = f"{config.stem}{change or ''}-seed{seed}"
+    if (arguments.out / "metrics_plots" / name / "metrics.json").exists():
+        return
+    settings = [
+        f"model_name={name}",
+        f"paths.images_path={arguments.images}",
+        f"paths.labels_path={arguments.labels}",
+        f"paths.cache_path={arguments.out / 'cache'}",
+        *(f"paths.{kind}_path={arguments.out / folder}" for kind, folder in _FOLDERS.items()),
+        *changes,
+    ]
+    words = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "galaxycnn.cli", "train", str(config), "--seed", str(seed), "--resume"]
+    print(f"{name} …", flush=True)
+    subprocess.run([*command, "--no-save_model", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+_FOLDERS = {"plots": "metrics_plots", "models": "saved_models", "logs": "logs"}
+
+
+def _row(path: Path) -> dict[str, Any]:
+    results = json.loads(path.read_text())
+    run, _, seed = path.parent.name.rpartition("-seed")
+    test = results["parts"]["test"]
+    row: dict[str, Any] = {"run": run, "seed": int(seed), "galaxies": sum(results["galaxies"].values())}
+    row |= {"n_test": test["n"], "epochs": results["epochs"], "seconds": results["training_seconds"]}
+    row |= {"rmse": test["overall"]["rmse"], "rmse_of_mean": test["overall"]["baseline"]["rmse"]}
+    for name, output in test["outputs"].items():
+        for figure in ("accuracy", "macro_f1", "weighted_f1", "mse"):
+            row[f"{name}_{figure}"] = output[figure]
+        row[f"{name}_majority_accuracy"] = output["baseline"]["accuracy"]
+        row[f"{name}_mse_of_mean"] = output["baseline"]["mse"]
+        row[f"{name}_sum_missed_by"] = output["sums"]["mean"]
+    return row
+
+
+if __name__ == "__main__":
+    main()
