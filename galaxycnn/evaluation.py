@@ -65,6 +65,15 @@ class Baseline:
             on_the_walk.append(_majority(walkers, len(question)) if len(walkers) else everywhere[-1])
         return cls(truth.mean(axis=0), np.array(everywhere), np.array(on_the_walk))
 
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Plain values, as saved with a model."""
+        return {name: values.tolist() for name, values in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, list[Any]]) -> Baseline:
+        """The baseline that :meth:`to_dict` described."""
+        return cls(**{name: np.asarray(value) for name, value in values.items()})
+
 
 def chosen_answers(tree: DecisionTree, fractions: ArrayLike) -> Integers:
     """The position of the largest fraction within each question: (galaxies, questions)."""

@@ -75,7 +75,7 @@ def _rows(curves: Mapping[str, Any]) -> list[list[str]]:
     quantities = [column for column in curves if not column.startswith("val_")]
     quantities += [c[4:] for c in curves if c.startswith("val_") and c[4:] not in curves]
     outputs = sorted((q.removesuffix("_loss") for q in quantities if q.endswith("_loss")), key=len, reverse=True)
-    first = [q for q in ("loss", "learning_rate") if q in quantities]
+    first = [q for q in quantities if q in ("loss", "learning_rate")]
     metrics: dict[str, list[str]] = {}
     for quantity in quantities:
         if quantity not in first:

@@ -21,6 +21,7 @@ SIDE, GAP, LINE, TITLE = 2.2, 0.16, 0.15, 0.34
 LETTERS = 38
 """Letters in a line of a caption as wide as a cutout."""
 
+
 def walks_in_words(tree: DecisionTree, fractions: ArrayLike) -> list[str]:
     """The most likely walk down the tree of each galaxy: the answers to the questions it comes to.
 
