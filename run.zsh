@@ -10,7 +10,7 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 venv=${GALAXYCNN_VENV:-$root/.venv}
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
-marks=$venv/.galaxycnn # one file per installed lock, holding what it was installed from
+marks=$venv/.galaxycnn # one file per finished step, holding what it was made from
 lock=$venv.lock        # a folder that exists while somebody installs
 
 say() { printf 'run.zsh: %s\n' "$*" >&2; }
@@ -35,8 +35,9 @@ END
 
 # Print "MAJOR.MINOR" of an interpreter and the path of the one it was made from.
 describe() {
-    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2]); print(getattr(sys, "_base_executable", sys.executable))' \
-        2>/dev/null
+    "$1" -c 'import sys
+print("%d.%d" % sys.version_info[:2])
+print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null
 }
 
 # Set python and version from a candidate, if it is one that the locks are made for.
@@ -52,7 +53,7 @@ try_python() {
 }
 
 find_python() {
-    hint='Debian or Ubuntu: sudo apt install python3.11 python3.11-venv; macOS: brew install python@3.12'
+    hint='Debian or Ubuntu: sudo apt install python3 python3-venv; macOS: brew install python@3.12'
     if [ -n "${GALAXYCNN_PYTHON-}" ]; then
         try_python "$GALAXYCNN_PYTHON" && return
         fail "GALAXYCNN_PYTHON must be a Python 3.10 to 3.13, and ${unfit:-$GALAXYCNN_PYTHON does not run} ($hint)"
@@ -67,9 +68,8 @@ find_python() {
 
 checksum() { (cd "$root" && cat "$@" | cksum); }
 
-installed() { # MARK KEY
-    [ -f "$marks/$1" ] && [ "$(cat "$marks/$1")" = "$2" ]
-}
+marked() { [ -f "$marks/$1" ] && [ "$(cat "$marks/$1")" = "$2" ]; }
+mark() { printf '%s\n' "$2" >"$marks/$1"; }
 
 acquire() {
     home=$(dirname "$venv")
@@ -111,18 +111,18 @@ timed() {
         ) &
         clock=$!
     fi
-    status=0
-    "$@" || status=$?
+    outcome=0
+    "$@" || outcome=$?
     if [ -n "${clock-}" ]; then
         kill "$clock" 2>/dev/null || :
         clock=
         printf '\r        \r' >&2
     fi
-    return "$status"
+    return "$outcome"
 }
 
 pip_install() {
-    timed "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" || {
+    timed "$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check "$@" || {
         say 'the installation failed, as told above; the same command starts it again'
         exit 1
     }
@@ -133,34 +133,38 @@ make_environment() {
         fail "$venv is there but was not made by run.zsh; remove it, or set GALAXYCNN_VENV to another folder"
     fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        fail "$python has no venv module (Debian or Ubuntu: sudo apt install python$version-venv; macOS: brew install python@3.12)"
+        fail "$python lacks the venv module (Debian or Ubuntu: sudo apt install python$version-venv;" \
+            "macOS: brew install python@$version)"
     say "making $venv with Python $version; TensorFlow and the rest take one to five minutes to install, once"
     rm -rf "$venv"
     mkdir -p "$marks"
     "$python" -m venv "$venv"
     pip_install -r "$root/requirements.lock"
-    pip_install --no-deps --no-build-isolation -e "$root"
 }
 
-# Bring the environment up to a level: "run", or "test", which adds the development tools.
-# A mark is written only after success, so an interrupted installation starts again from nothing.
+# Bring the environment up to "run", or to "test", which adds the development tools. A step is marked only
+# after it succeeded, so one that was interrupted is done again.
 prepare() {
     find_python
-    run_key="$root $version $(checksum requirements.lock setup.cfg pyproject.toml)"
-    test_key="$run_key $(checksum requirements-dev.lock)"
-    if [ "$1" = run ] && installed run "$run_key"; then return; fi
-    if installed run "$run_key" && installed test "$test_key"; then return; fi
-    acquire
-    if ! installed run "$run_key"; then
-        make_environment
-        printf '%s\n' "$run_key" >"$marks/run"
+    packages="$root $version $(checksum requirements.lock)"
+    itself="$packages $(checksum setup.cfg)"
+    tools="$packages $(checksum requirements-dev.lock)"
+    if marked packages "$packages" && marked itself "$itself" && { [ "$1" = run ] || marked tools "$tools"; }; then
+        return
     fi
-    if [ "$1" = test ] && ! installed test "$test_key"; then
+    acquire
+    if ! marked packages "$packages"; then
+        make_environment
+        mark packages "$packages"
+    fi
+    if ! marked itself "$itself"; then
+        pip_install --no-deps --no-build-isolation -e "$root"
+        mark itself "$itself"
+    fi
+    if [ "$1" = test ] && ! marked tools "$tools"; then
         say 'adding the development tools'
-        rm -f "$marks/run"
         pip_install -r "$root/requirements-dev.lock"
-        printf '%s\n' "$run_key" >"$marks/run"
-        printf '%s\n' "$test_key" >"$marks/test"
+        mark tools "$tools"
     fi
     release
 }
@@ -172,7 +176,7 @@ export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL-2}"
 case ${1-} in
     '' | -h | --help)
         usage
-        if [ -f "$marks/run" ]; then
+        if [ -f "$marks/itself" ]; then
             echo
             exec "$venv/bin/galaxycnn" --help
         fi
