@@ -174,10 +174,10 @@ def test_another_seed_draws_other_galaxies() -> None:
 def test_a_script_without_main_guard_can_draw_in_parallel(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     call = f"simulate_survey({str(tmp_path / 'survey')!r}, galaxies=140, image_size=16, volunteers=2, processes=2)"
-    script.write_text(f"from galaxycnn.simulate import simulate_survey\n{call}\n")
-    subprocess.run(
-        [sys.executable, script], check=True, capture_output=True, cwd=Path(__file__).parents[1], timeout=120
-    )
+    light = "import sys; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    script.write_text(f"from galaxycnn.simulate import simulate_survey\n{light}\n{call}\n")
+    checkout = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, script], check=True, capture_output=True, env=checkout, timeout=120)
     assert survey_matches(tmp_path / "survey", galaxies=140, image_size=16, volunteers=2)
 
 

@@ -223,7 +223,7 @@ def _disk(rng: np.random.Generator) -> dict[str, Any]:
 def _interaction(rng: np.random.Generator) -> dict[str, Any]:
     """Pairs in interaction, recent mergers and the undisturbed rest."""
     pair = rng.random() < 0.06
-    disturbed = rng.random() < (0.7 if pair else 0.05)
+    disturbed = rng.random() < (0.6 if pair else 0.035)
     return {
         "disturbance": rng.uniform(0.3, 1.0) if disturbed else 0.0,
         "companion": 10 ** rng.uniform(-0.9, 0.1) if pair else 0.0,

@@ -21,7 +21,7 @@ TYPICAL_RADIUS = 3.2
 """Half-light radius of a galaxy whose cutout is scaled as in Galaxy Zoo, arcseconds."""
 REGISTRATION = 0.045
 """Scatter of each band's position, arcseconds."""
-SKY_NOISE = np.array([0.033, 0.022, 0.016], dtype=np.float32)
+SKY_NOISE = np.array([0.029, 0.021, 0.016], dtype=np.float32)
 """Standard deviation of the sky in i, r, g per native pixel, nanomaggies per square arcsecond."""
 BAND_SCALES = np.array([4.9, 5.6, 8.6], dtype=np.float32)
 """Weights of i, r, g in the colour image of the SDSS."""
@@ -63,7 +63,7 @@ def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: flo
     """
     field = field_of_view(galaxy) if field is None else field
     pixel = field / image_size
-    margin = max(2, image_size // 16)
+    margin = image_size // 8
     side = (image_size + 2 * margin) * SUPERSAMPLING
     x, y = _unit_grid(side)
     cell = np.float32(pixel / SUPERSAMPLING)
@@ -135,15 +135,16 @@ def _add_star(light: Array, column: float, row: float, flux: float, redness: flo
     )
     shares = np.outer([1 - down, down], [1 - across, across]).astype(np.float32)
     light[:, top : top + 2, left : left + 2] += bands * shares
-    if flux > 200:
-        _add_spikes(light, left, top, bands[:, 0, 0] * np.float32(0.004))
+    if flux > 300:
+        _add_spikes(light, left, top, bands[:, 0, 0] * np.float32(0.001))
 
 
 def _add_spikes(light: Array, column: int, row: int, bands: Array) -> None:
     """Diffraction spikes of a bright star, fading with distance, along rows and columns."""
-    distance = np.abs(np.arange(light.shape[1], dtype=np.float32))
+    cells = np.arange(light.shape[1], dtype=np.float32)
+    length = np.float32(0.05 * len(cells))
     for centre, line in ((column, light[:, row, :]), (row, light[:, :, column])):
-        line += bands[:, None] * np.exp(-np.abs(distance - centre) / np.float32(0.08 * len(distance))) / np.float32(4)
+        line += bands[:, None] * np.exp(-np.abs(cells - centre) / length)
 
 
 def _add_neighbours(light: Array, galaxy: Galaxy, cell: float, rng: np.random.Generator) -> None:
@@ -155,7 +156,7 @@ def _add_neighbours(light: Array, galaxy: Galaxy, cell: float, rng: np.random.Ge
         column, row = rng.uniform(0, side, 2)
         _add_star(light, column, row, min(flux, 3000.0), rng.beta(1.1, 1.1), cell)
     x, y = _unit_grid(side)
-    for _ in range(min(12, rng.poisson(3.0 * area + (0.6 if galaxy.kind == "elliptical" else 0.1)))):
+    for _ in range(min(12, rng.poisson(2.2 * area + (0.6 if galaxy.kind == "elliptical" else 0.1)))):
         column, row = rng.uniform(0, side, 2).astype(int)
         flux, size = 10 ** (0.1 + rng.exponential(0.33)), rng.uniform(0.35, 1.1)
         reach = int(6 * size / cell) + 1

@@ -149,7 +149,7 @@ def _odd_features(galaxy: Galaxy, clear: float) -> Logits:
     return {
         "ring": -0.6 + 4.5 * clear * galaxy.ring,
         "lens or arc": -1.1 + 5 * galaxy.arc,
-        "disturbed": -0.2 + 2.2 * galaxy.disturbance,
+        "disturbed": 2.2 * galaxy.disturbance,
         "irregular": 0.1 + 3.0 * (galaxy.kind == "irregular"),
         "other": 0.9,
         "merger": -0.5 + (3.6 if galaxy.companion else 0),
