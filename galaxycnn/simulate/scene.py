@@ -24,11 +24,13 @@ REGISTRATION = 0.045
 SKY_NOISE = np.array([0.029, 0.021, 0.016], dtype=np.float32)
 """Standard deviation of the sky in i, r, g per native pixel, nanomaggies per square arcsecond."""
 BAND_SCALES = np.array([4.9, 5.6, 8.6], dtype=np.float32)
-"""Weights of i, r, g in the colour image of the SDSS."""
+"""Weights of i, r, g in the colour image: those of the SDSS, matched to the colours of its JPEG cutouts."""
 WASHES = (((1.2, 0.25, 0.13), 1.0), ((0.15, 0.22, 0.26), 0.1), ((0.4, 0.25, 0.15), 0.6))
 """Tints in i, r, g of frames lit by a bright star or the moon, and how steeply they brighten across."""
 STRETCH, SOFTENING = 6.1, 9.0
+"""Of the asinh stretch, matched to the brightness of the SDSS's JPEG cutouts."""
 SKY_LEVEL = (-0.13, -0.13, -0.09)
+"""What is black in red, green and blue: a little below the mean sky."""
 
 
 def field_of_view(galaxy: Galaxy) -> float:
