@@ -201,8 +201,9 @@ def test_flips_happen_to_half_of_the_galaxies() -> None:
     assert (mirrored | same).all() and 150 < mirrored.sum() < 250
 
 
-def test_brightness_multiplies_all_channels() -> None:
-    images = np.full((300, 8, 8, 3), 100, dtype=np.uint8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_brightness_multiplies_all_channels(channels: int) -> None:
+    images = np.full((300, 8, 8, channels), 100, dtype=np.uint8)
     levels = augmented(images, brightness_range=[0.5, 1.5])
     assert (levels == levels[:, :1, :1, :1]).all()
     assert 50 <= levels.min() < 55 and 145 < levels.max() <= 150
