@@ -7,6 +7,7 @@ same graph is laid out here and drawn with Matplotlib.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import random
 import shutil
 from collections import defaultdict
@@ -24,7 +25,9 @@ from galaxycnn.errors import UserError
 from galaxycnn.files import atomic_path
 from galaxycnn.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, YELLOW, check_format, picture
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, TITLE, LEGEND = 2.5, 0.56, 0.3, 0.36, 0.6, 0.3
+logger = logging.getLogger("galaxycnn")
+
+WIDTH, HEIGHT, GAP_X, GAP_Y, TITLE, LEGEND = 2.7, 0.56, 0.3, 0.36, 0.6, 0.5
 """Sizes in inches: of a layer's box, the space between boxes beside and below each other, and of the space for
 the title above and the legend below."""
 
@@ -60,10 +63,7 @@ def draw_network(model: keras.Model, path: str | Path) -> Path:
     """
     check_format(path)
     graph = LayerGraph.of(model)
-    if graphviz_available():
-        with atomic_path(path) as temporary:
-            keras.utils.plot_model(model, temporary, show_shapes=True, show_layer_names=True, dpi=150)
-    else:
+    if not (graphviz_available() and _drawn_by_graphviz(model, path)):
         _draw(graph, model, path)
     return Path(path)
 
@@ -71,6 +71,16 @@ def draw_network(model: keras.Model, path: str | Path) -> Path:
 def graphviz_available() -> bool:
     """Whether Keras can draw with Graphviz: the ``dot`` program and the ``pydot`` package are installed."""
     return shutil.which("dot") is not None and importlib.util.find_spec("pydot") is not None
+
+
+def _drawn_by_graphviz(model: keras.Model, path: str | Path) -> bool:
+    try:
+        with atomic_path(path) as temporary:
+            keras.utils.plot_model(model, temporary, show_shapes=True, show_layer_names=True, dpi=150)
+    except Exception as problem:  # whatever a broken installation of Graphviz raises, the run goes on
+        logger.warning("Graphviz could not draw %s, so it is drawn without it: %s", path, problem)
+        return False
+    return True
 
 
 @dataclass(eq=False)

@@ -80,6 +80,7 @@ def fake_dot(monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\nprintf drawn\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(program.parent))
+    return program
 
 
 @pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
@@ -103,6 +104,12 @@ def test_an_svg_names_every_layer_with_its_shape_and_parameters(tmp_path, withou
 def test_graphviz_draws_where_it_is_installed(tmp_path, fake_dot):
     assert graphviz_available()
     assert draw_network(hierarchy(), tmp_path / "network.pdf").read_text() == "drawn"
+
+
+def test_a_broken_graphviz_is_reported_and_done_without(tmp_path, fake_dot, caplog):
+    fake_dot.write_text("#!/bin/sh\nexit 1\n")
+    assert draw_network(base(), tmp_path / "network.png").read_bytes().startswith(b"\x89PNG")
+    assert "Graphviz could not draw" in caplog.text
 
 
 @pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
