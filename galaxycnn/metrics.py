@@ -50,8 +50,8 @@ class AnswerF1(keras.metrics.F1Score):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         true, predicted = (y[:, self.start : self.stop] for y in (y_true, y_pred))
-        label = ops.one_hot(ops.argmax(true, axis=-1), true.shape[-1])
-        super().update_state(label, ops.cast(predicted, self.dtype), sample_weight)
+        chosen = [ops.one_hot(ops.argmax(y, axis=-1), y.shape[-1], dtype=self.dtype) for y in (true, predicted)]
+        super().update_state(*chosen, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start, "stop": self.stop}

@@ -16,8 +16,8 @@ from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.losses import make_loss, needs_class_weights
 from galaxycnn.metrics import check_metrics
-from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.registry import MODELS
+from galaxycnn.tree import GALAXY_ZOO_2
 
 KeyPath = tuple[str, ...]
 
@@ -78,7 +78,7 @@ def _check_together(config: Config) -> None:
     """What no key can know alone; questions of other surveys are checked when their labels are read."""
     preprocessing, train = config.data_preprocessing, config.train_params
     if preprocessing.task is not None or preprocessing.layout == "kaggle":
-        CNNBuilder(config)
+        MODELS[config.model_params.model_type].of(config, GALAXY_ZOO_2).check()
     if needs_class_weights(train.loss_function) and not config.model_params.class_weights:
         raise ConfigError(
             f"train_params.loss_function: {train.loss_function!r} needs class weights; set model_params.class_weights: true"

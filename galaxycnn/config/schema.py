@@ -121,9 +121,10 @@ class DataAugmentation(Section):
     """Random changes of the training images; ``preset`` fills in what is not given here.
 
     ``rotation_range`` and ``shear_range`` are the largest angles in degrees; shifts below 1 are
-    shares of the image, others pixels; ``zoom_range`` z draws factors in 1-z … 1+z;
-    ``brightness_range`` draws a factor; ``colour_noise`` is the standard deviation of the seed-free
-    colour shift along the principal colour axis of galaxies, in units of the full pixel range.
+    shares of the image, others pixels; ``zoom_range`` z draws one factor for both axes in
+    1-z … 1+z; ``brightness_range`` is the range of a factor; ``colour_noise`` is the standard
+    deviation of a shift along the principal colour axis of galaxies, in units of the full pixel
+    range.
     """
 
     preset: str | None = None
@@ -142,6 +143,15 @@ class DataAugmentation(Section):
     @classmethod
     def _known_preset(cls, name: str | None) -> str | None:
         return name if name is None else _known(name, AUGMENTATIONS, AUGMENTATIONS.kind)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, given: Any) -> Any:
+        """Keys that are given win over the preset's, ``null`` among them."""
+        preset = given.get("preset") if isinstance(given, dict) else None
+        if not isinstance(preset, str) or preset not in AUGMENTATIONS:
+            return given
+        return {**AUGMENTATIONS[preset].settings.model_dump(exclude_none=True), **given}
 
 
 class Schedule(Section):

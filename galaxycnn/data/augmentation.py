@@ -111,21 +111,6 @@ for _name, _set in {
     AUGMENTATIONS.register(_name)(_set)
 
 
-def resolve(settings: DataAugmentation) -> DataAugmentation:
-    """The settings with their preset filled in; keys given explicitly win, ``null`` among them.
-
-    Example:
-        >>> resolve(DataAugmentation(preset="seed_task1", zoom_range=None, shear_range=5)).model_dump(exclude_none=True)
-        ... # doctest: +NORMALIZE_WHITESPACE
-        {'rotation_range': 90.0, 'width_shift_range': 0.075, 'height_shift_range': 0.075, 'shear_range': 5.0,
-         'horizontal_flip': True, 'vertical_flip': True, 'fill_mode': 'nearest'}
-    """
-    if settings.preset is None:
-        return settings
-    given = settings.model_dump(include=settings.model_fields_set - {"preset"})
-    return AUGMENTATIONS[settings.preset].settings.model_copy(update=given)
-
-
 def affine_matrices(
     image_shape: tuple[int, ...],
     *,
@@ -219,7 +204,7 @@ class Augmenter:
     by which galaxies scatter about that relation.)
 
     Args:
-        settings: which changes, and how large; a preset is filled in.
+        settings: which changes, and how large.
         image_shape: height, width and channels of the cutouts.
 
     Example:
@@ -230,7 +215,7 @@ class Augmenter:
     """
 
     def __init__(self, settings: DataAugmentation, image_shape: tuple[int, int, int]) -> None:
-        self.settings = resolve(settings)
+        self.settings = settings
         self.image_shape = tuple(image_shape)
         s = self.settings
         geometry = (s.rotation_range, s.width_shift_range, s.height_shift_range, s.shear_range, s.zoom_range)

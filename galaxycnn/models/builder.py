@@ -6,7 +6,6 @@ import keras
 
 from galaxycnn.config.schema import Config
 from galaxycnn.models.family import ModelFamily
-from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 
@@ -30,11 +29,7 @@ class CNNBuilder:
     """
 
     def __init__(self, config: Config, tree: DecisionTree = GALAXY_ZOO_2) -> None:
-        preprocessing = config.data_preprocessing
-        self.tree = preprocessing.target_tree(tree)
-        self.family: ModelFamily = MODELS[config.model_params.model_type](
-            config.model_params, preprocessing.input_shape, self.tree, preprocessing.normalize
-        )
+        self.family = ModelFamily.of(config, tree)
         self.family.check()
 
     def build(self) -> keras.Model:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import keras
 
-from galaxycnn.config.schema import ModelParams
+from galaxycnn.config.schema import Config, ModelParams
 from galaxycnn.errors import ConfigError
+from galaxycnn.registry import MODELS
 from galaxycnn.tree import DecisionTree, Question
 
 
@@ -39,6 +40,14 @@ class ModelFamily:
         self.input_shape = input_shape
         self.tree = tree
         self.normalize = normalize
+
+    @classmethod
+    def of(cls, config: Config, labels: DecisionTree) -> ModelFamily:
+        """The family that ``config`` names, for the questions it picks from ``labels``."""
+        preprocessing = config.data_preprocessing
+        family: type[ModelFamily] = MODELS[config.model_params.model_type]
+        tree = preprocessing.target_tree(labels)
+        return family(config.model_params, preprocessing.input_shape, tree, preprocessing.normalize)
 
     def check(self) -> None:
         """Raise a ConfigError where these parameters cannot answer these questions."""

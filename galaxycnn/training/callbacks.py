@@ -101,6 +101,8 @@ class ResumeState(keras.callbacks.Callback):
             model.load_weights(best)
             self._best_weights = model.get_weights()
         model.load_weights(self.folder / state["weights"])
+        for variable, value in zip(_random_states(model), state["random"], strict=True):
+            variable.assign(value)
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._started = time.perf_counter() - self.seconds
@@ -120,7 +122,9 @@ class ResumeState(keras.callbacks.Callback):
         if any(isinstance(o, keras.callbacks.EarlyStopping) and o.best_epoch == epoch for o in self.others):
             with atomic_path(self.folder / "best.weights.h5") as temporary:
                 shutil.copyfile(weights, temporary)
-        self._write({"epoch": epoch, "weights": weights.name, "stopped": bool(self.model.stop_training)})
+        random = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
+        stopped = bool(self.model.stop_training)
+        self._write({"epoch": epoch, "weights": weights.name, "random": random, "stopped": stopped})
         for older in self.folder.glob("epoch*.weights.h5"):
             if older != weights:
                 older.unlink()
@@ -131,6 +135,12 @@ class ResumeState(keras.callbacks.Callback):
         state |= {"before": asdict(self.before), **done, "counters": counters}
         with atomic_path(self.folder / "state.json") as temporary:
             temporary.write_text(json.dumps(state))
+
+
+def _random_states(model: keras.Model) -> list[keras.Variable]:
+    """What decides the coming dropout: state of ``model`` that Keras does not save among its weights."""
+    weights = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights and "seed" in variable.path]
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
