@@ -187,6 +187,7 @@ def test_the_code_is_formatted() -> None:
     _run("ruff", "format", "--check", ".")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="NumPy's last release for Python 3.10 has coarser types")
 def test_the_types_are_right() -> None:
     _run("mypy")
 
