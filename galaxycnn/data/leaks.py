@@ -1,21 +1,23 @@
 """Galaxies of different parts that are the same image: a leak from the test set into training.
 
 Files with the same content are found by their digest. Near-duplicates (saved again, rescaled,
-brightened, shifted by a pixel or two) are found by what no two galaxies share: the fine detail of
-structure and sky noise. Thumbnails of 32x32 pixels are taken to their square root, which evens out
-the noise, their smooth part is removed, and what remains is compared by cosine similarity.
+brightened) are found by what no two galaxies share: the fine detail of structure and sky noise.
+Thumbnails of 32x32 pixels are taken to their square root, which evens out the noise, their smooth
+part is removed, and what remains is compared by cosine similarity.
 
-Measured on 3,580 Kaggle and 5,314 Galaxy Zoo 1 images (20 million pairs): the closest two different
-galaxies reach 0.71, while 300 copies of each set saved as JPEG of quality 60, at half size, or 30 %
-brighter stay above 0.91, and at quality 30 above 0.80. Plain thumbnails would not do: two round
-smooth galaxies reach 0.99. Turned and mirrored copies are not found.
+Measured on cutouts of 3,580 Kaggle and 5,314 Galaxy Zoo 1 images (20 million pairs): the closest two
+different galaxies reach 0.52, while 300 copies of each set stay above 0.90 if saved as JPEG of
+quality 60, at half size or 30 % brighter, and above 0.77 at quality 30. Plain thumbnails would not
+do: two round smooth galaxies reach 0.99. Not found are turned and mirrored copies, copies shifted by
+more than a pixel of the thumbnail, and two exposures of one galaxy (one such pair, 953804 and 955788
+of the Kaggle images, reaches 0.53).
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Protocol
 
@@ -28,13 +30,13 @@ from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
 
-SIMILAR = 0.8
+SIMILAR = 0.7
 """Cosine similarity above which two cutouts are called the same galaxy."""
 
 _VERSION = 1
 """Counts up whenever the same cutouts would give other twins."""
 
-_SIDE, _BLUR = 32, 1.5
+_SIDE, _BLUR = 32, 1.0
 """Side of a thumbnail, and the standard deviation of what is called its smooth part, in its pixels."""
 
 _SKETCH, _MARGIN = 128, 0.12
@@ -54,11 +56,18 @@ class _HasGalaxies(Protocol):
 
 @dataclass(frozen=True)
 class Twins:
-    """Pairs of rows of a packed array that look the same: ``left`` < ``right``, most similar first."""
+    """Pairs of rows of a packed array that look the same, most similar first.
+
+    Args:
+        left, right: the rows, shape (pairs,), ``left`` < ``right``.
+        similarity: up to 1, shape (pairs,).
+        compared: how many rows were compared: none if the cutouts show too little detail.
+    """
 
     left: NDArray[np.intp]
     right: NDArray[np.intp]
     similarity: NDArray[np.float32]
+    compared: int
 
 
 @dataclass(frozen=True)
@@ -67,13 +76,15 @@ class LeakReport:
 
     Args:
         pairs: the two ids and their similarity, up to 1.
-        compared: how many galaxies were compared.
+        compared: how many galaxies were compared: none if the cutouts show too little detail.
     """
 
     pairs: list[tuple[str, str, float]]
     compared: int
 
     def __str__(self) -> str:
+        if not self.compared:
+            return f"no copies between parts; look-alikes not sought in cutouts below {_SIDE}x{_SIDE} pixels"
         if not self.pairs:
             return f"no leaks: no two of {self.compared:,} galaxies in different parts look the same"
         one, other, similarity = self.pairs[0]
@@ -88,11 +99,11 @@ def load_twins(cutouts: Cutouts) -> Twins:
     path = cutouts.path.with_suffix(f".twins{_VERSION}.npz")
     try:
         with np.load(path) as arrays:
-            return Twins(arrays["left"], arrays["right"], arrays["similarity"])
+            return Twins(arrays["left"], arrays["right"], arrays["similarity"], int(arrays["compared"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         twins = find_twins(cutouts.images)
     with atomic_path(path) as temporary:
-        np.savez(temporary, left=twins.left, right=twins.right, similarity=twins.similarity)
+        np.savez(temporary, allow_pickle=False, **asdict(twins))
     return twins
 
 
@@ -103,9 +114,12 @@ def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
     thumbnails (Johnson & Lindenstrauss 1984), block by block, and only they are compared in full.
 
     Args:
-        images: uint8, shape (galaxies, height, width, channels).
+        images: uint8, shape (galaxies, height, width, channels); none are compared if they have fewer
+            pixels than a thumbnail, because different galaxies reach 0.9 then.
         threshold: the least similarity of twins.
     """
+    if min(images.shape[1:3]) < _SIDE:
+        images = images[:0]
     starts = range(0, len(images), _CHUNK)
     sketches = _sketches(images)
     pairs = [np.empty((0, 2), np.intp)]
@@ -122,13 +136,12 @@ def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
         some = slice(start, start + _CHUNK)
         similarity[some] = (details(images[left[some]]) * details(images[right[some]])).sum(axis=1)
     order = np.argsort(-similarity, kind="stable")[: int((similarity > threshold).sum())]
-    return Twins(left[order], right[order], similarity[order])
+    return Twins(left[order], right[order], similarity[order], len(images))
 
 
 def _sketches(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Unit vectors whose cosines are close to those of :func:`details`: (galaxies, _SKETCH)."""
-    pixels = details(images[:1]).shape[1]
-    projection = np.random.default_rng(0).standard_normal((pixels, _SKETCH)).astype(np.float32)
+    projection = np.random.default_rng(0).standard_normal((_SIDE**2, _SKETCH)).astype(np.float32)
     sketches = np.empty((len(images), _SKETCH), np.float32)
     for start in range(0, len(images), _CHUNK):
         some = slice(start, start + _CHUNK)
@@ -137,14 +150,13 @@ def _sketches(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def details(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The fine detail of each image as a vector of length 1 (0 where there is none): (images, pixels)."""
-    side = min(_SIDE, *images.shape[1:3])
-    thumbnails = np.empty((len(images), side, side), np.float32)
+    """The fine detail of each image as a vector of length 1, or 0 if there is none: (images, 1024)."""
+    thumbnails = np.empty((len(images), _SIDE, _SIDE), np.float32)
     for thumbnail, image in zip(thumbnails, images, strict=True):
-        small = cv2.resize(image.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-        root = np.sqrt(small.reshape(side, side, -1).mean(axis=2))
+        small = cv2.resize(image.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        root = np.sqrt(small.reshape(_SIDE, _SIDE, -1).mean(axis=2))
         thumbnail[:] = root - cv2.GaussianBlur(root, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT)
-    flat = thumbnails.reshape(len(images), -1)
+    flat = thumbnails.reshape(len(images), _SIDE**2)
     return _unit(flat - flat.mean(axis=1, keepdims=True))
 
 
@@ -180,4 +192,5 @@ def find_leaks(parts: Mapping[str, _HasGalaxies], digests: NDArray[np.uint8], tw
         home[part.rows], names[part.rows] = number, part.ids
     apart = (home[twins.left] != home[twins.right]) & (home[twins.left] >= 0) & (home[twins.right] >= 0)
     pairs = zip(names[twins.left[apart]], names[twins.right[apart]], twins.similarity[apart], strict=True)
-    return LeakReport([(str(a), str(b), float(s)) for a, b, s in pairs], int((home >= 0).sum()))
+    compared = int((home >= 0).sum()) if twins.compared else 0
+    return LeakReport([(str(a), str(b), float(s)) for a, b, s in pairs], compared)

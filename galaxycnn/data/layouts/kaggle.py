@@ -11,9 +11,9 @@ from galaxycnn.errors import DataError, nearest
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
-SUM_TOLERANCE = 0.02
+SUM_TOLERANCE = 0.05
 """How far the answers to a question may sum to something else than the tree says. The challenge's
-own labels keep to 2e-6; fractions that were rounded to two decimals do not."""
+own labels keep to 2e-6; fractions rounded to two decimals may be off by 0.04 for seven answers."""
 
 
 @LAYOUTS.register("kaggle")
