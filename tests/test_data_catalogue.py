@@ -223,9 +223,9 @@ def test_a_table_without_names_of_images(tmp_path):
 
 def test_missing_files_are_one_clear_sentence(tmp_path):
     images, labels = kaggle_folder(tmp_path, 2)
-    with pytest.raises(DataError, match="no folder of images at .*nowhere"):
+    with pytest.raises(DataError, match=r"no folder of images at .*nowhere"):
         read(tmp_path / "nowhere", labels)
-    with pytest.raises(DataError, match="no label file at .*nothing.csv"):
+    with pytest.raises(DataError, match=r"no label file at .*nothing.csv"):
         read(images, tmp_path / "nothing.csv")
     with pytest.raises(DataError, match="no label file at"):
         read(images, images)

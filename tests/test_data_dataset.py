@@ -131,7 +131,7 @@ def test_near_copies_in_different_parts_are_reported(galaxies):
 
 def test_too_few_galaxies(tmp_path):
     with pytest.raises(
-        DataError, match="2 galaxies with data_preprocessing.training_size 0.8 and test_size 0.2 leave none"
+        DataError, match=r"2 galaxies with data_preprocessing.training_size 0.8 and test_size 0.2 leave none"
     ):
         prepare(config_of(*kaggle_folder(tmp_path, 2)))
 

@@ -112,6 +112,6 @@ def test_refusals_and_failures_leave_nothing_behind(tmp_path, install, error, me
 def test_an_archive_without_the_file(tmp_path, install):
     install(FakeClient(contents={"training_solutions_rev1.zip": {"other.csv": ""}}))
     with pytest.raises(
-        UserError, match="training_solutions_rev1.zip of Kaggle does not hold training_solutions_rev1.csv"
+        UserError, match=r"training_solutions_rev1.zip of Kaggle does not hold training_solutions_rev1.csv"
     ):
         download_kaggle(tmp_path)

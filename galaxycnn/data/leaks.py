@@ -95,19 +95,20 @@ class LeakReport:
 
 
 def load_twins(cutouts: Cutouts) -> Twins:
-    """The twins among all cutouts of a cache, found once and then kept beside it."""
+    """The twins among all distinct files of a cache, found once and then kept beside it."""
     path = cutouts.path.with_suffix(f".twins{_VERSION}.npz")
     try:
         with np.load(path) as arrays:
             return Twins(arrays["left"], arrays["right"], arrays["similarity"], int(arrays["compared"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        twins = find_twins(cutouts.images)
+        _, distinct = np.unique(cutouts.digests, axis=0, return_index=True)
+        twins = find_twins(cutouts.images, rows=np.sort(distinct))
     with atomic_path(path) as temporary:
         np.savez(temporary, allow_pickle=False, **asdict(twins))
     return twins
 
 
-def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
+def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR, rows: NDArray[np.intp] | None = None) -> Twins:
     """Compare every cutout with every other.
 
     Memory stays below about 1 kB per galaxy: candidates are found among random projections of the
@@ -117,35 +118,37 @@ def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR) -> Twins:
         images: uint8, shape (galaxies, height, width, channels); none are compared if they have fewer
             pixels than a thumbnail, because different galaxies reach 0.9 then.
         threshold: the least similarity of twins.
+        rows: the cutouts to compare, ascending; all by default.
     """
+    rows = np.arange(len(images)) if rows is None else rows
     if min(images.shape[1:3]) < _SIDE:
-        images = images[:0]
-    starts = range(0, len(images), _CHUNK)
-    sketches = _sketches(images)
+        rows = rows[:0]
+    starts = range(0, len(rows), _CHUNK)
+    sketches = _sketches(images, rows)
     pairs = [np.empty((0, 2), np.intp)]
     for start in track(starts, "Comparing images", total=len(starts)) if len(starts) > 8 else starts:
         block = sketches[start : start + _CHUNK]
-        for other in range(start, len(images), _CHUNK):
+        for other in range(start, len(rows), _CHUNK):
             alike = block @ sketches[other : other + _CHUNK].T > threshold - _MARGIN
             if alike.any():
                 found = np.argwhere(alike) + np.array([start, other])
                 pairs.append(found[found[:, 0] < found[:, 1]])
-    left, right = np.concatenate(pairs).T
+    left, right = rows[np.concatenate(pairs)].T
     similarity = np.empty(len(left), np.float32)
     for start in range(0, len(left), _CHUNK):
         some = slice(start, start + _CHUNK)
         similarity[some] = (details(images[left[some]]) * details(images[right[some]])).sum(axis=1)
     order = np.argsort(-similarity, kind="stable")[: int((similarity > threshold).sum())]
-    return Twins(left[order], right[order], similarity[order], len(images))
+    return Twins(left[order], right[order], similarity[order], len(rows))
 
 
-def _sketches(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit vectors whose cosines are close to those of :func:`details`: (galaxies, _SKETCH)."""
+def _sketches(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Unit vectors whose cosines are close to those of :func:`details`: (rows, _SKETCH)."""
     projection = np.random.default_rng(0).standard_normal((_SIDE**2, _SKETCH)).astype(np.float32)
-    sketches = np.empty((len(images), _SKETCH), np.float32)
-    for start in range(0, len(images), _CHUNK):
+    sketches = np.empty((len(rows), _SKETCH), np.float32)
+    for start in range(0, len(rows), _CHUNK):
         some = slice(start, start + _CHUNK)
-        sketches[some] = _unit(details(images[some]) @ projection)
+        sketches[some] = _unit(details(images[rows[some]]) @ projection)
     return sketches
 
 

@@ -95,7 +95,7 @@ def _one_hot(table: pd.DataFrame, labels: Path) -> tuple[DecisionTree, NDArray[n
     tree = DecisionTree.from_classes(classes, name=labels.stem)
     parts = []
     for column, names in classes.items():
-        codes = pd.Index(names).get_indexer(table[column].map(_plain))
+        codes = pd.Index(names).get_indexer(pd.Index(table[column].map(_plain)))
         one_hot = np.eye(len(names), dtype=np.float32)[codes]
         one_hot[codes < 0] = np.nan
         parts.append(one_hot)
