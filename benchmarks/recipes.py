@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--labels", required=True, type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[48, 49, 50])
-    parser.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one change to compare")
+    parser.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a change to compare")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args()
 

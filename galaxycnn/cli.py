@@ -124,7 +124,7 @@ def _config_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change a key (may be repeated)"
     )
-    parser.add_argument("--seed", type=int, help="replace the configuration's seed (which is 48 unless it says otherwise)")
+    parser.add_argument("--seed", type=int, help="replace the configuration's seed (default: 48)")
 
 
 def _train_words(commands: argparse._SubParsersAction) -> None:
@@ -160,7 +160,9 @@ def _data_words(commands: argparse._SubParsersAction) -> None:
     example = "galaxycnn data check configs/task2_hierarchy.yaml"
     _config_words(_command(verbs, "check", "say what a configuration's data hold, and what is wrong", _check, example))
     example = "galaxycnn data prepare configs/task2_hierarchy.yaml"
-    _config_words(_command(verbs, "prepare", "decode the images now, so that training starts at once", _prepare, example))
+    _config_words(
+        _command(verbs, "prepare", "decode the images now, so that training starts at once", _prepare, example)
+    )
     example = "galaxycnn data download kaggle -o galaxy-zoo_data"
     download = _command(verbs, "download", "fetch a public data set", _download, example)
     download.add_argument("source", choices=["kaggle"], help="Kaggle's Galaxy Zoo challenge")

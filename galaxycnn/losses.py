@@ -170,7 +170,8 @@ def make_loss(name: str, params: Mapping[str, Any], class_weights: Sequence[floa
         ConfigError: an unknown loss, or a parameter that it does not have.
     """
     loss = LOSSES[name]
-    known = [key for key in inspect.signature(loss).parameters if key not in ("class_weights", "name", "kwargs", "dtype")]
+    hidden = ("class_weights", "name", "kwargs", "dtype")
+    known = [key for key in inspect.signature(loss).parameters if key not in hidden]
     for key in params:
         if key not in known:
             raise ConfigError(f"train_params.loss_params: {name} has no parameter {key!r}{nearest(key, known)}")

@@ -98,3 +98,17 @@ def _flat(name: str, tree: DecisionTree) -> list[keras.metrics.Metric]:
     return [
         _PER_QUESTION[name](where.start, where.stop, name=f"{question}_{name}") for question, where in slices.items()
     ]
+
+
+def check_monitor(monitor: str, names: Sequence[str], tree: DecisionTree, per_question: bool) -> None:
+    """Raise a ConfigError where a training with these metrics and outputs never records ``monitor``."""
+    recorded = ["loss", *names]
+    if len(tree.questions) > 1:
+        per_output = recorded if per_question else [name for name in names if name in _PER_QUESTION]
+        overall = ["loss"] if per_question else [name for name in recorded if name not in _PER_QUESTION]
+        recorded = overall + [f"{question.name}_{name}" for question in tree.questions for name in per_output]
+    known = [f"{part}{name}" for part in ("val_", "") for name in recorded]
+    if monitor not in known:
+        raise ConfigError(
+            f"model_params.monitor: nothing is called {monitor!r} in this training{nearest(monitor, known)}"
+        )

@@ -11,12 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 
 
-def progress_bar() -> Progress:
-    """A bar for one or more tasks: description, bar, count, elapsed and remaining time."""
+def progress_bar(count: bool = True) -> Progress:
+    """A bar for one or more tasks: description, bar, count where asked for, elapsed and remaining time."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        *([MofNCompleteColumn()] if count else []),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -137,7 +137,10 @@ def test_a_metric_is_found_by_name_and_reloads(name: str) -> None:
     metric = metrics["Class7"][0]
     assert metric.name == name
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
-    truth, predicted = ops.convert_to_tensor(np.eye(3, dtype="float32")), ops.convert_to_tensor(np.full((3, 3), 0.3, "float32"))
+    truth, predicted = (
+        ops.convert_to_tensor(np.eye(3, dtype="float32")),
+        ops.convert_to_tensor(np.full((3, 3), 0.3, "float32")),
+    )
     for each in (metric, again):
         each.update_state(truth, predicted)
     assert float(metric.result()) == float(again.result())

@@ -44,14 +44,14 @@ def pixels(n: int = 6, channels: int = 3) -> np.ndarray:
 
 def answers(model: keras.Model, images: np.ndarray, tree: DecisionTree = TREE) -> np.ndarray:
     """Predicted fractions without compiling a prediction function, which takes longer than all the rest."""
-    outputs = model(images, training=False)
-    return to_fractions(tree, {name: ops.convert_to_numpy(output) for name, output in outputs.items()}
-                        if isinstance(outputs, dict) else ops.convert_to_numpy(outputs))
+    return to_fractions(tree, keras.tree.map_structure(ops.convert_to_numpy, model(images, training=False)))
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("model_type", list(MODELS))
-def test_a_family_fits_saves_and_reloads_to_the_same_predictions(tmp_path: Path, model_type: str, options: dict) -> None:
+def test_a_family_fits_saves_and_reloads_to_the_same_predictions(
+    tmp_path: Path, model_type: str, options: dict
+) -> None:
     config = configured(model_type, **options)
     model = CNNBuilder(config).build()
     images = pixels()
@@ -108,7 +108,9 @@ def test_greyscale_networks_take_one_channel() -> None:
 
 def test_normalisation_is_the_first_layer() -> None:
     normalized = CNNBuilder(configured("base")).build()
-    raw = CNNBuilder(load_config(configured("base").model_dump(mode="json"), ["data_preprocessing.normalize=false"])).build()
+    raw = CNNBuilder(
+        load_config(configured("base").model_dump(mode="json"), ["data_preprocessing.normalize=false"])
+    ).build()
     raw.set_weights(normalized.get_weights())
     images = pixels()
     np.testing.assert_allclose(
@@ -149,7 +151,11 @@ def test_a_gate_sums_the_answers_that_lead_to_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("modle.keras", "did you mean '.*model.keras'"), ("notes.txt", "ends with .keras or .h5"), ("broken.h5", "cannot be read")],
+    [
+        ("modle.keras", "did you mean '.*model.keras'"),
+        ("notes.txt", "ends with .keras or .h5"),
+        ("broken.h5", "cannot be read"),
+    ],
 )
 def test_a_file_that_is_no_model_is_told(tmp_path: Path, name: str, sentence: str) -> None:
     save_model(CNNBuilder(configured("base")).build(), tmp_path / "model.keras", Recipe(configured("base"), TREE, {}))

@@ -17,7 +17,9 @@ import galaxycnn
 from galaxycnn.config import Config, load_config
 from galaxycnn.data.split import Split
 from galaxycnn.errors import ConfigError
+from galaxycnn.metrics import NAMES, check_monitor
 from galaxycnn.models.outputs import to_fractions
+from galaxycnn.registry import MODELS
 from galaxycnn.simulate import simulate_survey
 from galaxycnn.training import Run
 from galaxycnn.training.callbacks import ResumeState
@@ -29,7 +31,10 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configured(folder: Path, survey: Path, **sections) -> Config:
-    paths = {"images_path": str(survey / "images_training_rev1"), "labels_path": str(survey / "training_solutions_rev1.csv")}
+    paths = {
+        "images_path": str(survey / "images_training_rev1"),
+        "labels_path": str(survey / "training_solutions_rev1.csv"),
+    }
     paths |= {f"{kind}_path": str(folder / kind) for kind in ("plots", "models", "logs", "cache")}
     values = {
         "paths": paths,
@@ -98,7 +103,9 @@ def test_metrics_are_those_of_the_saved_predictions(finished: Run) -> None:
     for part in finished.data.parts:
         measured, predicted = results["parts"][part.name], finished.predictions[part.name]
         assert measured["n"] == len(part)
-        assert measured["overall"]["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - part.fractions) ** 2)), rel=1e-5)
+        assert measured["overall"]["rmse"] == pytest.approx(
+            np.sqrt(np.mean((predicted - part.fractions) ** 2)), rel=1e-5
+        )
         losses = measured["loss"]
         assert losses["total"] == pytest.approx(losses["Class1"] + losses["Class2"] + losses["Class7"])
     final = results["parts"]["validation"]["loss"]["total"]
@@ -189,7 +196,9 @@ def test_another_configuration_does_not_resume(survey: Path, tmp_path: Path, mon
     config = configured(tmp_path, survey)
     interrupted(monkeypatch, config, 1)
     other = configured(tmp_path, survey, train_params={"epochs": 6, "learning_rate": 0.1})
-    with pytest.raises(ConfigError, match=r"train_params\.learning_rate: the interrupted training of 'small' had another"):
+    with pytest.raises(
+        ConfigError, match=r"train_params\.learning_rate: the interrupted training of 'small' had another"
+    ):
         galaxycnn.train(other, resume=True)
 
 
@@ -233,8 +242,28 @@ def test_families_losses_and_schedules_go_together(survey: Path, tmp_path: Path,
 
 
 def test_a_wrong_monitor_is_told(survey: Path, tmp_path: Path) -> None:
-    config = configured(tmp_path, survey, model_params={"monitor": "val_acuracy"})
-    with pytest.raises(ConfigError, match=r"model_params\.monitor: nothing is called 'val_acuracy'.*did you mean 'val_accuracy'"):
+    config = configured(tmp_path, survey, model_params={"monitor": "val_Class1_acuracy"})
+    sentence = r"model_params\.monitor: nothing is called 'val_Class1_acuracy'.*did you mean 'val_Class1_accuracy'"
+    with pytest.raises(ConfigError, match=sentence):
         galaxycnn.train(config)
+    assert not (tmp_path / "logs" / "small.yaml").exists()
 
 
+@pytest.mark.parametrize("model_type", list(MODELS))
+def test_only_what_a_training_records_can_be_monitored(survey: Path, tmp_path: Path, model_type: str) -> None:
+    config = configured(
+        tmp_path,
+        survey,
+        model_params={"model_type": model_type, "early_stop_patience": None},
+        train_params={"epochs": 1, "metrics": list(NAMES)},
+    )
+    history = galaxycnn.train(config, save_model=False).history[0]
+    tree = config.data_preprocessing.target_tree()
+    recorded = {name for name in history if name not in ("epoch", "learning_rate")}
+    if model_type == "sequential":
+        tree, recorded = tree.subset(["Class7"]), {n.replace("Class7_", "") for n in recorded if "Class7" in n}
+    for name in recorded:
+        check_monitor(name, NAMES, tree, per_question=model_type != "base" and len(tree.questions) > 1)
+    for name in ("val_acc", "val_Class3_loss"):
+        with pytest.raises(ConfigError):
+            check_monitor(name, NAMES, tree, per_question=True)

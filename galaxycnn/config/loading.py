@@ -54,8 +54,9 @@ def load_config(
         >>> config.train_params.epochs, config.model_params.model_type
         (3, 'base')
     """
+    lines: dict[KeyPath, str] = {}
     if isinstance(source, Mapping):
-        origin, content, lines = "configuration", _copied(source), {}
+        origin, content = "configuration", _copied(source)
     else:
         origin, content, lines = _read(Path(source))
     for override in overrides:
@@ -81,7 +82,8 @@ def _check_together(config: Config) -> None:
         MODELS[config.model_params.model_type].of(config, GALAXY_ZOO_2).check()
     if needs_class_weights(train.loss_function) and not config.model_params.class_weights:
         raise ConfigError(
-            f"train_params.loss_function: {train.loss_function!r} needs class weights; set model_params.class_weights: true"
+            f"train_params.loss_function: {train.loss_function!r} needs class weights;"
+            " set model_params.class_weights: true"
         )
     make_loss(train.loss_function, train.loss_params, [1.0])
     check_metrics(train.metrics)
@@ -101,7 +103,7 @@ def dump_config(config: Config) -> str:
 @cache
 def _config_class() -> type[Config]:
     """``Config`` with ``model_params`` checked by the keys of the model family that it names."""
-    families = tuple(Annotated[family.Params, Tag(name)] for name, family in MODELS.items())
+    families: Any = tuple(Annotated[family.Params, Tag(name)] for name, family in MODELS.items())
     chosen = Annotated[Union[families], Discriminator(_model_type)]  # noqa: UP007 - built at run time
     return create_model("Config", __base__=Config, model_params=(chosen, ...))
 

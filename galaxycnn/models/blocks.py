@@ -78,8 +78,9 @@ class ConvFamily(ModelFamily):
             if min(size) < 1:
                 height, width, _ = self.input_shape
                 self._refuse(
-                    "conv_layers", f"no pixels are left after block {number} of a {height}×{width} cutout; use fewer"
-                    " blocks, or a larger data_preprocessing.img_size"
+                    "conv_layers",
+                    f"no pixels are left after block {number} of a {height}×{width} cutout; use fewer"
+                    " blocks, or a larger data_preprocessing.img_size",
                 )
 
     def _pools(self, number: int) -> bool:
@@ -132,8 +133,9 @@ class ConvFamily(ModelFamily):
         if all(self.tree.gate(question) is None for question in self.tree.questions):
             names = ", ".join(question.name for question in self.tree.questions)
             self._refuse(
-                "model_type", f"{self.params.model_type!r} needs questions that depend on each other (such as"
-                f" data_preprocessing.task: 2), but these do not: {names}; use 'base'"
+                "model_type",
+                f"{self.params.model_type!r} needs questions that depend on each other (such as"
+                f" data_preprocessing.task: 2), but these do not: {names}; use 'base'",
             )
 
 

@@ -20,6 +20,10 @@ class Stage:
     model: keras.Model
     question: Question | None = None
 
+    def answers(self, tree: DecisionTree) -> DecisionTree:
+        """The questions of ``tree`` that this fit teaches."""
+        return tree if self.question is None else tree.subset([self.question.name])
+
 
 class ModelFamily:
     """Base of all families: subclass it in a file of this package and register it with ``MODELS``.

@@ -80,8 +80,8 @@ class AnswerGate(keras.layers.Layer):
 
     def call(self, inputs: Sequence[Any]) -> Any:
         answers, parent = inputs
-        asked = ops.sum(ops.take(parent, ops.convert_to_tensor(self.leading, dtype="int32"), axis=-1), axis=-1, keepdims=True)
-        return answers * asked
+        leading = ops.take(parent, ops.convert_to_tensor(self.leading, dtype="int32"), axis=-1)
+        return answers * ops.sum(leading, axis=-1, keepdims=True)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "leading": self.leading}

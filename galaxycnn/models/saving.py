@@ -6,7 +6,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,15 +129,14 @@ def load_model(path: str | Path, config: Config | str | Path | None = None) -> k
 
 def _rebuilt(path: Path, config: Config) -> keras.Model:
     tree = GALAXY_ZOO_2
-    try:
+    with suppress(UserError):
         tree = read_recipe(path).tree
-    except UserError:
-        pass
     model = CNNBuilder(config, tree).build()
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: its weights do not fit the network of the configuration ({_first_line(error)})") from None
+        reason = _first_line(error)
+        raise ConfigError(f"{path}: its weights do not fit the network of the configuration ({reason})") from None
     return model
 
 

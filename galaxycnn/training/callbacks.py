@@ -33,7 +33,7 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         steps = self.params["steps"]
-        self.bar = progress_bar()
+        self.bar = progress_bar(count=False)
         self.bar.start()
         self.task = self.bar.add_task(self.title, total=self.epochs * steps, completed=self.first_epoch * steps)
 
@@ -41,8 +41,8 @@ class EpochProgress(keras.callbacks.Callback):
         self.bar.advance(self.task)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if name in ("loss", "val_loss"))
-        line = f"{self.title} epoch {epoch + 1}/{self.epochs}  {losses}"
+        losses = " ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if name in ("loss", "val_loss"))
+        line = f"{self.title} {epoch + 1}/{self.epochs} {losses}"
         self.bar.update(self.task, description=line)
         logger.info(line)
         if not self.bar.console.is_terminal:
@@ -62,7 +62,8 @@ class Fitted:
 
     def then(self, history: list[dict[str, float]], seconds: float) -> Fitted:
         """With one more stage, whose columns stand beside the earlier stages', epoch by epoch."""
-        rows = [{**old, **new} for old, new in zip_longest(self.history, history, fillvalue={})]
+        absent: dict[str, float] = {}
+        rows = [{**old, **new} for old, new in zip_longest(self.history, history, fillvalue=absent)]
         return Fitted(self.stages + 1, rows, self.seconds + seconds)
 
 

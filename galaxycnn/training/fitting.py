@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from typing import Any
 
 import keras
@@ -12,13 +12,14 @@ from galaxycnn.artefacts import RunFiles
 from galaxycnn.config import Config
 from galaxycnn.data.dataset import GalaxyData, Part
 from galaxycnn.data.generator import MultiOutputDataGenerator
-from galaxycnn.errors import ConfigError, DataError, nearest
 from galaxycnn.losses import class_weights, make_loss, takes_class_weights
 from galaxycnn.metrics import make_metrics
 from galaxycnn.models.family import Stage
 from galaxycnn.models.outputs import per_question, to_fractions, to_targets
 from galaxycnn.training.callbacks import EpochProgress, Fitted, ResumeState
 from galaxycnn.tree import DecisionTree, Floats
+
+logger = logging.getLogger("galaxycnn")
 
 PREDICT_BATCH = 256
 
@@ -67,25 +68,32 @@ def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedu
     return train.learning_rate
 
 
-def stage_targets(stage: Stage, model: keras.Model, tree: DecisionTree, part: Part) -> tuple[np.ndarray, DecisionTree, Floats]:
+def stage_targets(
+    stage: Stage, model: keras.Model, tree: DecisionTree, part: Part
+) -> tuple[np.ndarray, DecisionTree, Floats]:
     """Which galaxies of ``part`` a stage sees (positions), the questions it answers, and their fractions.
 
     A stage of one question sees the galaxies for which ``model``, as trained so far, chooses an
-    answer that leads there, and learns the fractions among those who were asked.
+    answer that leads there (all, where it never does), and learns the fractions among those who
+    were asked.
     """
+    answered = stage.answers(tree)
     if stage.question is None:
-        return np.arange(len(part)), tree, part.fractions
+        return np.arange(len(part)), answered, part.fractions
     question, gate = stage.question, tree.gate(stage.question)
     asked = tree.conditional(part.fractions)[:, tree.slice(question)]
     seen = np.isfinite(asked).all(axis=1)
     if gate is not None:
         parent, leading = gate
         answers = predict(model, tree, part)[:, tree.slice(parent)].argmax(axis=1)
-        seen &= np.isin(answers, leading)
-    positions = np.flatnonzero(seen)
-    if not len(positions):
-        raise DataError(f"no {part.name} galaxies are left for {question.name}: none is predicted to lead to it")
-    return positions, tree.subset([question.name]), asked[positions]
+        chosen = seen & np.isin(answers, leading)
+        if not chosen.any():
+            logger.warning("no %s galaxy is predicted to lead to %s: it sees all", part.name, question.name)
+            chosen = seen
+    else:
+        chosen = seen
+    positions = np.flatnonzero(chosen)
+    return positions, answered, asked[positions]
 
 
 def fit_stage(
@@ -96,10 +104,10 @@ def fit_stage(
     batches, tree, fractions = _batches(config, stage, model, data, data.train, augmented=True)
     validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
     compile_model(config, network, tree, fractions, len(batches))
-    others = _callbacks(config, files, tree, per_question(network))
+    others = _callbacks(config, files)
     state = ResumeState(files.state, before, others)
     state.restore(network)
-    title = config.model_name if stage.question is None else f"{config.model_name} {stage.question.name}"
+    title = "epoch" if stage.question is None else f"{stage.question.name} epoch"
     progress = EpochProgress(title, train.epochs, state.first_epoch)
     network.fit(
         batches,
@@ -140,17 +148,15 @@ def _batches(
     return batches, tree, fractions
 
 
-def _callbacks(config: Config, files: RunFiles, tree: DecisionTree, outputs: bool) -> list[keras.callbacks.Callback]:
-    params, schedule = config.model_params, config.train_params.schedule
-    monitor = params.monitor
-    known = _monitors(config.train_params.metrics, tree, outputs)
-    if monitor not in known:
-        raise ConfigError(f"model_params.monitor: nothing is called {monitor!r} in this training{nearest(monitor, known)}")
+def _callbacks(config: Config, files: RunFiles) -> list[keras.callbacks.Callback]:
+    params, schedule, monitor = config.model_params, config.train_params.schedule, config.model_params.monitor
     mode = "max" if monitor.endswith(("accuracy", "F1_score")) else "min"
     callbacks: list[keras.callbacks.Callback] = []
     if params.early_stop_patience:
         callbacks.append(
-            keras.callbacks.EarlyStopping(monitor, patience=params.early_stop_patience, mode=mode, restore_best_weights=True)
+            keras.callbacks.EarlyStopping(
+                monitor, patience=params.early_stop_patience, mode=mode, restore_best_weights=True
+            )
         )
     if schedule.name == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor, schedule.factor, schedule.patience, mode=mode))
@@ -159,21 +165,15 @@ def _callbacks(config: Config, files: RunFiles, tree: DecisionTree, outputs: boo
     return callbacks
 
 
-def _monitors(metrics: Sequence[str], tree: DecisionTree, outputs: bool) -> list[str]:
-    names = ["loss", *metrics]
-    if len(tree.questions) > 1:
-        per_output = ["loss", *metrics] if outputs else ["accuracy", "F1_score"]
-        names += [f"{question.name}_{metric}" for question in tree.questions for metric in per_output]
-    return [f"{prefix}{name}" for prefix in ("val_", "") for name in names]
-
-
 def predict(model: keras.Model, tree: DecisionTree, part: Part) -> Floats:
     """Predicted fractions of every galaxy of ``part``: shape (galaxies, columns)."""
     batches = MultiOutputDataGenerator(part.images, None, batch_size=PREDICT_BATCH, rows=part.rows, shuffle=False)
     return to_fractions(tree, model.predict(batches, verbose=0))
 
 
-def loss_values(config: Config, model: keras.Model, data: GalaxyData, part: Part, predicted: Floats) -> dict[str, float]:
+def loss_values(
+    config: Config, model: keras.Model, data: GalaxyData, part: Part, predicted: Floats
+) -> dict[str, float]:
     """The training loss of ``predicted`` on ``part``: ``total``, and of each question where it has its own output."""
     losses = make_losses(config, model, data.tree, data.train.fractions)
     targets, outputs = (to_targets(model, data.tree, fractions) for fractions in (part.fractions, predicted))

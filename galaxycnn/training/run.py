@@ -25,7 +25,9 @@ from galaxycnn.diagram import draw_network
 from galaxycnn.errors import ConfigError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.files import atomic_path
+from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
+from galaxycnn.models.outputs import per_question
 from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
 from galaxycnn.tables import evaluation_table, render, verdict
@@ -126,6 +128,9 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
     keras.utils.set_random_seed(config.seed)
     builder = CNNBuilder(config, data.tree)
     model = builder.build()
+    for stage in builder.family.stages(model):
+        outputs = per_question(stage.model)
+        check_monitor(config.model_params.monitor, config.train_params.metrics, stage.answers(data.tree), outputs)
     if not resuming:
         files.forget_state()
         data.split.save(files.split)
@@ -151,9 +156,7 @@ def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilde
     return done
 
 
-def _evaluated(
-    config: Config, model: keras.Model, data: GalaxyData, fitted: Fitted
-) -> Run:
+def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fitted) -> Run:
     baseline = Baseline.fit(data.tree, data.train.fractions)
     predictions: dict[str, Floats] = {}
     parts: dict[str, Any] = {}
@@ -193,7 +196,7 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
     evaluated = [
         EvaluatedPart(
             part.name,
-            part.ids,
+            part.ids.tolist(),
             part.fractions,
             run.predictions[part.name],
             run.results["parts"][part.name],
@@ -201,7 +204,7 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
         )
         for part in run.data.parts
     ]
-    history = pd.DataFrame(run.history)
+    history = pd.DataFrame(run.history).to_dict("list")
     monitor = run.config.model_params.monitor
     written = write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
     for part in ("train", "test"):
