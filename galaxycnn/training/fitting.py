@@ -82,17 +82,15 @@ def stage_targets(
         return np.arange(len(part)), answered, part.fractions
     question, gate = stage.question, tree.gate(stage.question)
     asked = tree.conditional(part.fractions)[:, tree.slice(question)]
-    seen = np.isfinite(asked).all(axis=1)
+    positions = np.flatnonzero(np.isfinite(asked).all(axis=1))
     if gate is not None:
         parent, leading = gate
         answers = predict(model, tree, part)[:, tree.slice(parent)].argmax(axis=1)
-        chosen = seen & np.isin(answers, leading)
-        if not chosen.any():
+        led_here = positions[np.isin(answers[positions], leading)]
+        if len(led_here):
+            positions = led_here
+        else:
             logger.warning("no %s galaxy is predicted to lead to %s: it sees all", part.name, question.name)
-            chosen = seen
-    else:
-        chosen = seen
-    positions = np.flatnonzero(chosen)
     return positions, answered, asked[positions]
 
 

@@ -204,7 +204,7 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
         )
         for part in run.data.parts
     ]
-    history = pd.DataFrame(run.history).to_dict("list")
+    history = {str(name): column.tolist() for name, column in pd.DataFrame(run.history).items()}
     monitor = run.config.model_params.monitor
     written = write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
     for part in ("train", "test"):
