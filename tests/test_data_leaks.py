@@ -35,11 +35,11 @@ NO_TWINS = Twins(np.array([], int), np.array([], int), np.array([], np.float32),
 
 
 def test_twins_are_found_across_blocks_and_nothing_else():
-    images = np.stack([pixels(seed, 48) for seed in range(1100)])
-    images[1090] = np.clip(images[3].astype(int) + 4, 0, 255)
+    images = np.stack([pixels(seed, 32) for seed in range(4300)])
+    images[4290] = np.clip(images[3].astype(int) + 4, 0, 255)
     images[700] = images[699]
     twins = find_twins(images)
-    assert sorted(zip(twins.left.tolist(), twins.right.tolist(), strict=True)) == [(3, 1090), (699, 700)]
+    assert sorted(zip(twins.left.tolist(), twins.right.tolist(), strict=True)) == [(3, 4290), (699, 700)]
     assert twins.left[0] == 699 and twins.similarity[0] == pytest.approx(1, abs=1e-5)
 
 

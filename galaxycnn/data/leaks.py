@@ -42,7 +42,8 @@ _SIDE, _BLUR = 32, 1.0
 _SKETCH, _MARGIN = 128, 0.12
 """Length of a random projection, and how far its cosines may err: four standard deviations at 0.8."""
 
-_CHUNK = 1024
+_BATCH, _TILE = 256, 4096
+"""Cutouts that are looked at, and projections that are compared, at a time."""
 
 
 class _HasGalaxies(Protocol):
@@ -123,20 +124,20 @@ def find_twins(images: NDArray[np.uint8], threshold: float = SIMILAR, rows: NDAr
     rows = np.arange(len(images)) if rows is None else rows
     if min(images.shape[1:3]) < _SIDE:
         rows = rows[:0]
-    starts = range(0, len(rows), _CHUNK)
+    starts = range(0, len(rows), _TILE)
     sketches = _sketches(images, rows)
     pairs = [np.empty((0, 2), np.intp)]
-    for start in track(starts, "Comparing images", total=len(starts)) if len(starts) > 8 else starts:
-        block = sketches[start : start + _CHUNK]
-        for other in range(start, len(rows), _CHUNK):
-            alike = block @ sketches[other : other + _CHUNK].T > threshold - _MARGIN
+    for start in track(starts, "Comparing images", total=len(starts)) if len(starts) > 2 else starts:
+        block = sketches[start : start + _TILE]
+        for other in range(start, len(rows), _TILE):
+            alike = block @ sketches[other : other + _TILE].T > threshold - _MARGIN
             if alike.any():
                 found = np.argwhere(alike) + np.array([start, other])
                 pairs.append(found[found[:, 0] < found[:, 1]])
     left, right = rows[np.concatenate(pairs)].T
     similarity = np.empty(len(left), np.float32)
-    for start in range(0, len(left), _CHUNK):
-        some = slice(start, start + _CHUNK)
+    for start in range(0, len(left), _BATCH):
+        some = slice(start, start + _BATCH)
         similarity[some] = (details(images[left[some]]) * details(images[right[some]])).sum(axis=1)
     order = np.argsort(-similarity, kind="stable")[: int((similarity > threshold).sum())]
     return Twins(left[order], right[order], similarity[order], len(rows))
@@ -146,8 +147,8 @@ def _sketches(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.f
     """Unit vectors whose cosines are close to those of :func:`details`: (rows, _SKETCH)."""
     projection = np.random.default_rng(0).standard_normal((_SIDE**2, _SKETCH)).astype(np.float32)
     sketches = np.empty((len(rows), _SKETCH), np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        some = slice(start, start + _CHUNK)
+    for start in range(0, len(rows), _BATCH):
+        some = slice(start, start + _BATCH)
         sketches[some] = _unit(details(images[rows[some]]) @ projection)
     return sketches
 
