@@ -1,0 +1,71 @@
+"""The same networks, losses and metrics on JAX and PyTorch as on TensorFlow, where those are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = """
+import sys
+import keras, numpy as np
+from keras import ops
+from galaxycnn.config import load_config
+from galaxycnn.losses import make_loss
+from galaxycnn.metrics import NAMES, make_metrics
+from galaxycnn.models import CNNBuilder
+from galaxycnn.models.outputs import to_fractions, to_targets
+from galaxycnn.registry import LOSSES, MODELS
+from galaxycnn.tree import GALAXY_ZOO_2
+
+tree = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (6, 20, 16, 3), dtype=np.uint8)
+truth = rng.uniform(0.1, 0.9, (6, 8)).astype("float32")
+found = {}
+for name in MODELS:
+    config = load_config({
+        "paths": {"images_path": "x"}, "model_name": "m", "data_preprocessing": {"task": 2, "img_size": [20, 16]},
+        "model_params": {"model_type": name, "conv_layers": [[4, [3, 3]]], "dense_units": [8], "max_out": True}})
+    model = CNNBuilder(config).build()
+    model.set_weights([rng.normal(0, 0.1, weight.shape) for weight in model.get_weights()])
+    found[f"model {name}"] = to_fractions(tree, model.predict(images, verbose=0))
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError(),
+                  metrics=make_metrics(NAMES, tree, per_question=len(model.outputs) > 1))
+    model.fit(images, to_targets(model, tree, truth), batch_size=6, verbose=0)
+    found[f"fitted {name}"] = to_fractions(tree, model.predict(images, verbose=0))
+predicted = rng.uniform(0.1, 0.9, (6, 8)).astype("float32")
+for name in LOSSES:
+    loss = make_loss(name, {}, [0.5, 1, 2, 1, 1, 3, 1, 1])
+    found[f"loss {name}"] = ops.convert_to_numpy(loss(ops.convert_to_tensor(truth), ops.convert_to_tensor(predicted)))
+np.savez(sys.argv[1], **found)
+"""
+
+
+def run_on(backend: str, folder: Path) -> dict[str, np.ndarray]:
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    path = folder / f"{backend}.npz"
+    done = subprocess.run([sys.executable, "-c", SCRIPT, path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(np.load(path))
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return run_on("tensorflow", tmp_path_factory.mktemp("tensorflow"))
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_predictions_fits_and_losses_agree(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed (pip install {backend} to test Keras on it)")
+    expected = request.getfixturevalue("on_tensorflow")
+    found = run_on(backend, tmp_path)
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], rtol=2e-4, atol=2e-5, err_msg=name)
