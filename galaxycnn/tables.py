@@ -74,7 +74,7 @@ def render(table: Table, width: int = WIDTH) -> str:
         Class1
     """
     text = StringIO()
-    Console(file=text, width=width, color_system=None, force_terminal=False).print(table)
+    Console(file=text, width=width, color_system=None, force_terminal=False, force_jupyter=False).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
