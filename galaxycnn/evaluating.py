@@ -6,12 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from galaxycnn.config import Config, load_config
 from galaxycnn.data.dataset import load_part
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.models.saving import load_model, read_recipe
 from galaxycnn.training.fitting import predict
+from galaxycnn.tree import DecisionTree, Floats
 
 
 def evaluate(
@@ -48,12 +51,19 @@ def evaluate(
         tree, baseline = None, None
     with tempfile.TemporaryDirectory() as temporary:
         labelled, part = load_part(config.data_preprocessing, images, labels, cache_path or temporary)
-        if tree is not None and labelled.columns != tree.columns:
-            raise DataError(
-                f"{labels or images}: has labels for {', '.join(labelled.columns)}, but the model answers"
-                f" {', '.join(tree.columns)}"
-            )
-        predicted = predict(network, labelled, part)
-        return evaluate_fractions(
-            labelled, part.fractions, predicted, baseline or Baseline.fit(labelled, part.fractions), seed=config.seed
+        tree = tree or labelled
+        truth = _in_columns_of(tree, labelled, part.fractions, labels or images)
+        predicted = predict(network, tree, part)
+    return evaluate_fractions(tree, truth, predicted, baseline or Baseline.fit(tree, truth), seed=config.seed)
+
+
+def _in_columns_of(tree: DecisionTree, labelled: DecisionTree, fractions: Floats, source: str | Path) -> Floats:
+    """``fractions`` under the columns that the model answers; classes without a galaxy have none to show."""
+    unknown = [column for column in labelled.columns if column not in tree.columns]
+    if unknown or [q.name for q in labelled.questions] != [q.name for q in tree.questions]:
+        raise DataError(
+            f"{source}: has labels for {', '.join(labelled.columns)}, but the model answers {', '.join(tree.columns)}"
         )
+    aligned = np.zeros((len(fractions), len(tree.columns)), dtype=fractions.dtype)
+    aligned[:, tree.indices(labelled.columns)] = fractions
+    return aligned

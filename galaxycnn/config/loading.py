@@ -14,8 +14,6 @@ from pydantic import BaseModel, Discriminator, Tag, ValidationError, create_mode
 from galaxycnn.config.schema import Config
 from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.files import atomic_path
-from galaxycnn.losses import make_loss, needs_class_weights
-from galaxycnn.metrics import check_metrics
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2
 
@@ -77,6 +75,10 @@ def load_config(
 
 def _check_together(config: Config) -> None:
     """What no key can know alone; questions of other surveys are checked when their labels are read."""
+    # Imported late: Keras takes seconds, and reading galaxies does not need it.
+    from galaxycnn.losses import make_loss, needs_class_weights
+    from galaxycnn.metrics import check_metrics
+
     preprocessing, train = config.data_preprocessing, config.train_params
     if preprocessing.task is not None or preprocessing.layout == "kaggle":
         MODELS[config.model_params.model_type].of(config, GALAXY_ZOO_2).check()

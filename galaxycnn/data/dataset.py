@@ -105,19 +105,17 @@ def load_part(
     images: str | Path,
     labels: str | Path | None,
     cache_path: str | Path,
-    apply_min: bool = False,
 ) -> tuple[DecisionTree, Part]:
     """All galaxies of a folder as one part, to evaluate a saved model on.
 
     Args:
-        preprocessing: how the model's training images were prepared.
-        apply_min: whether to drop galaxies below ``preprocessing.min``, as training did.
+        preprocessing: how the model's training images were prepared; its ``min`` is not applied, so
+            that uncertain galaxies count.
 
     Returns:
         The questions and the part.
     """
-    if not apply_min:
-        preprocessing = preprocessing.model_copy(update={"min": None})
+    preprocessing = preprocessing.model_copy(update={"min": None})
     paths = Paths(images_path=Path(images), labels_path=Path(labels) if labels is not None else None)
     galaxies = load_galaxies(preprocessing, paths.model_copy(update={"cache_path": Path(cache_path)}))
     return galaxies.targets.tree, galaxies.part("all", np.arange(len(galaxies.ids)))
