@@ -272,11 +272,10 @@ def _first_line(entry: object) -> str:
 
 
 def _config_files() -> list[Path]:
-    """The recipes: those of the working directory's checkout, else those installed with the package."""
-    for folder in (Path("configs"), Path(sys.prefix) / "share" / "galaxycnn" / "configs"):
-        if folder.is_dir():
-            return sorted(folder.glob("*.yaml"))
-    return []
+    """The recipes: those of the checkout, or those installed with the package."""
+    checkout = Path(galaxycnn.__file__).parents[1] / "configs"
+    folder = checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "galaxycnn" / "configs"
+    return [Path(os.path.relpath(path)) for path in sorted(folder.glob("*.yaml"))]
 
 
 def _shown_configs() -> str:

@@ -24,7 +24,7 @@ class CNNBuilder:
         >>> config = load_config({"paths": {"images_path": "images"}, "model_name": "small",
         ...     "data_preprocessing": {"task": 2, "img_size": [16, 16]},
         ...     "model_params": {"model_type": "hierarchy", "conv_layers": [[4, [3, 3]]], "dense_units": [8]}})
-        >>> CNNBuilder(config).build().output_names
+        >>> list(CNNBuilder(config).build().output_names)
         ['Class1', 'Class2', 'Class7']
     """
 
