@@ -29,46 +29,70 @@ TASKS: dict[int, tuple[str, ...]] = {1: ("Class1",), 2: ("Class1", "Class2", "Cl
 class Section(BaseModel):
     """A section of the file: unknown keys and wrong types are errors, and nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class Paths(Section):
     """Where images and labels are and where results go; relative to the working directory."""
 
     images_path: Folder
+    """Folder of images."""
     labels_path: Folder | None = None
+    """CSV of labels; none for a folder per class."""
     plots_path: Folder = Path("metrics_plots")
+    """Where the pictures, confusion matrices and `metrics.json` go."""
     models_path: Folder = Path("saved_models")
+    """Where the networks, their diagram and the history go."""
     logs_path: Folder = Path("logs")
+    """Where the log, the resolved configuration and the split go."""
     cache_path: Folder = Path(".cache")
+    """Where decoded cutouts are kept for the next run; may be deleted at any time."""
 
 
 class Simulation(Section):
     """How to make the images and labels with the embedded survey where they do not exist yet."""
 
     galaxies: PositiveInt = 2000
+    """How many galaxies to draw."""
     image_size: Annotated[int, Field(ge=16, le=512)] = 64
+    """Side of a simulated image in pixels."""
     volunteers: PositiveInt = 40
+    """How many simulated volunteers classify each galaxy."""
     seed: Annotated[int, Field(ge=0)] = 48
+    """The same seed draws the same galaxies."""
 
 
 class DataPreprocessing(Section):
     """Which galaxies and questions are used, how a cutout is prepared, and how the sample is split."""
 
     layout: str = "auto"
+    """How the folder and the labels are read; `auto` finds out."""
     task: Literal[1, 2] | None = None
+    """1 learns Class1; 2 learns Class1, Class2 and Class7; `null` leaves it to `questions`."""
     questions: Annotated[list[str], Field(min_length=1)] | None = None
+    """Questions to learn, by name (`Class3`) or key (`bar`); `null` with no `task`: all in the labels."""
     min: Fraction | None = None
+    """Leave out galaxies whose largest fraction among the chosen questions is below this."""
     one_hot_labels: bool = False
+    """Learn 1 for the answers of the most likely walk and 0 for all others, instead of the fractions."""
     crop: bool = False
+    """Cut out the centre of the image before it is resized."""
     crop_size: PositiveInt | None = None
+    """Side of that centre, in pixels of the original image; needed with `crop`."""
     img_size: Size = [64, 64]
+    """Height and width, in pixels, of the cutout that the network sees."""
     normalize: bool = True
+    """Scale pixels from 0–255 to 0–1 in the network's first layer."""
     grayscale: bool = False
+    """One channel instead of three."""
     training_size: Share = 0.8
+    """Share of the galaxies for training and test together, below 1; the rest is for validation."""
     test_size: Share = 0.2
+    """Share of those that is cut out for the test, below 1."""
     stratify: bool = True
+    """Give every part the answers to the first question in the same proportions."""
     on_bad_images: Literal["skip", "fail"] = "skip"
+    """Whether galaxies that cannot be used are named and left out, or end the run."""
 
     @field_validator("layout")
     @classmethod
@@ -112,9 +136,13 @@ class ModelParams(Section):
     """What every model family shares; each family adds its own keys (see ``galaxycnn list models``)."""
 
     model_type: str = "base"
+    """The model family."""
     class_weights: bool | None = False
+    """Weigh rare answers up, in losses that take class weights (see the table of losses)."""
     early_stop_patience: PositiveInt | None = None
+    """Stop after so many epochs without a better `monitor`, with the best weights; `null`: never."""
     monitor: str = "val_loss"
+    """What decides which epoch is best: `loss` or a metric, `val_` before it for the validation part."""
 
 
 class DataAugmentation(Section):
@@ -128,16 +156,27 @@ class DataAugmentation(Section):
     """
 
     preset: str | None = None
+    """A named set of augmentations that fills in the keys below; those that are given win."""
     rotation_range: Annotated[float, Field(ge=0, le=360)] | None = None
+    """Largest rotation either way, in degrees."""
     width_shift_range: Annotated[float, Field(ge=0)] | None = None
+    """Largest shift to either side: below 1 a share of the width, from 1 in pixels."""
     height_shift_range: Annotated[float, Field(ge=0)] | None = None
+    """Largest shift up or down: below 1 a share of the height, from 1 in pixels."""
     shear_range: Annotated[float, Field(ge=0, lt=90)] | None = None
+    """Largest shear angle either way, in degrees."""
     zoom_range: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The field of view changes by one factor for both axes between 1 - this and 1 + this."""
     horizontal_flip: bool | None = None
+    """Swap left and right in half of the cases."""
     vertical_flip: bool | None = None
+    """Swap top and bottom in half of the cases."""
     fill_mode: Literal["nearest", "reflect", "wrap", "constant"] | None = None
+    """What lies beyond the edge (`null`: `nearest`): the last pixel, the mirror image, the other side, or black."""
     brightness_range: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
+    """Smallest and largest factor of the brightness."""
     colour_noise: Annotated[float, Field(ge=0)] | None = None
+    """Standard deviation of a shift along the colour axis of galaxies, as a share of the pixel range."""
 
     @field_validator("preset")
     @classmethod
@@ -163,10 +202,15 @@ class Schedule(Section):
     """
 
     name: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    """How the learning rate changes in the course of the training."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """`cosine`: epochs in which it first rises from 0."""
     final_fraction: Share = 0.01
+    """`cosine` and `exponential`: what it falls to in the end, as a fraction of `learning_rate`."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """`plateau`: what it is multiplied by."""
     patience: PositiveInt = 5
+    """`plateau`: after how many epochs without a better `monitor`."""
 
     @model_validator(mode="after")
     def _possible(self) -> Schedule:
@@ -179,16 +223,27 @@ class TrainParams(Section):
     """Optimisation: Adam with these settings."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    """Learning rate of Adam."""
     schedule: Schedule = Schedule()
+    """How the learning rate changes."""
     loss_function: str = "mean_squared_error"
+    """What is minimised."""
     loss_params: dict[str, Any] = {}
+    """Parameters of the loss (see the table of losses)."""
     metrics: list[str] = ["mse", "accuracy"]
+    """What else is recorded after every epoch."""
     batch_size: PositiveInt = 100
+    """Galaxies in a training step."""
     epochs: PositiveInt = 25
+    """Most epochs to train for."""
     threshold: Fraction = 0.0
+    """Answers with at most this share of the galaxies get the class weight 1 (before the logarithm)."""
     take_weights_log: bool = True
+    """Class weights are log(1 + w) instead of the inverse frequency w."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Numbers that the network computes with; its outputs are `float32` in any case."""
     tensorboard: bool = False
+    """Write `<name>.tensorboard` to the folder of logs."""
 
     @field_validator("loss_function")
     @classmethod
@@ -200,13 +255,21 @@ class Config(Section):
     """A whole configuration file; ``model_params`` has the keys of its ``model_type``."""
 
     seed: Annotated[int, Field(ge=0)] = 48
+    """Decides the split, the first weights and the augmentation."""
     paths: Paths
+    """Where data are and results go."""
     simulation: Simulation | None = None
+    """A survey to simulate where there are no images yet."""
     data_preprocessing: DataPreprocessing = DataPreprocessing()
+    """Galaxies, questions, cutouts and split."""
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Names the files of the run: letters and digits, then also `.`, `_` and `-`."""
     model_params: SerializeAsAny[ModelParams]
+    """The network."""
     data_augmentation_params: DataAugmentation | None = None
+    """Random changes of the training images; `null` for none."""
     train_params: TrainParams = TrainParams()
+    """Loss and optimisation."""
 
 
 def _known(name: str, choices: Any, kind: str) -> str:

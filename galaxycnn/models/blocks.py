@@ -30,15 +30,25 @@ class ConvParams(ModelParams):
     """
 
     conv_layers: Annotated[list[ConvBlock], Field(min_length=1)] = [(32, [3, 3]), (64, [3, 3]), (128, [3, 3])]
+    """`[filters, [height, width]]` of each convolutional block."""
     dense_units: list[PositiveInt] = [256, 128]
+    """Units of each dense block, after Maxout."""
     batch_normalization: bool | None = False
+    """Batch normalisation between each convolution and its activation."""
     activation: str = "relu"
+    """Activation of the convolutional and dense blocks."""
     pool_size: Size = [2, 2]
+    """Height and width of the max pooling after each block."""
     flattening: Literal["Flatten", "GlobalMaxPooling2D"] = "Flatten"
+    """How features become a vector; the global maximum takes the place of the last pooling."""
     out_activation: str = "sigmoid"
+    """Activation of the answers; with `softmax` the sums of the tree hold by construction."""
     dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of units dropped after each dense block."""
     max_out: bool | int | None = False
+    """Units in a Maxout group, 2 or more; `true` is 2, `false` is no Maxout."""
     max_out_reduce: Literal["max", "mean"] = "max"
+    """Whether a Maxout group gives its largest value or its mean."""
 
     @field_validator("max_out")
     @classmethod

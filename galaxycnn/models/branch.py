@@ -16,7 +16,9 @@ class BranchParams(ConvParams):
     output activation of questions without a parent."""
 
     join: Literal["features", "answers"] = "features"
+    """What a question's branch receives from its parent's: flattened features, or answers."""
     root_activation: Literal["softmax", "sigmoid"] = "softmax"
+    """Activation of the answers to questions without a parent."""
 
 
 @MODELS.register("branch")
