@@ -29,13 +29,10 @@ def main() -> None:
         for changes in variations:
             for seed in arguments.seeds:
                 _train(config, changes, seed, arguments)
-    rows = [_row(path) for path in sorted(arguments.out.glob("metrics_plots/*/metrics.json"))]
-    table = pd.DataFrame(rows)
+    runs = sorted(arguments.out.glob("metrics_plots/*/metrics.json"))
+    table = pd.DataFrame([row for path in runs for row in _rows(path)])
     table.to_csv(arguments.out / "runs.csv", index=False)
-    figures = table.drop(columns=["seed"]).groupby("run")
-    summary = figures.mean().round(4).astype(str) + " ± " + figures.std().round(4).astype(str)
-    summary.insert(0, "seeds", figures.size())
-    print(summary.T.to_string())
+    print(_markdown(table))
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,20 +68,43 @@ def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.
 _FOLDERS = {"plots": "metrics_plots", "models": "saved_models", "logs": "logs"}
 
 
-def _row(path: Path) -> dict[str, Any]:
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """One row per output of a finished run, measured on its test galaxies."""
     results = json.loads(path.read_text())
     run, _, seed = path.parent.name.rpartition("-seed")
-    test = results["parts"]["test"]
-    row: dict[str, Any] = {"run": run, "seed": int(seed), "galaxies": sum(results["galaxies"].values())}
-    row |= {"n_test": test["n"], "epochs": results["epochs"], "seconds": results["training_seconds"]}
-    row |= {"rmse": test["overall"]["rmse"], "rmse_of_mean": test["overall"]["baseline"]["rmse"]}
-    for name, output in test["outputs"].items():
-        for figure in ("accuracy", "macro_f1", "weighted_f1", "mse"):
-            row[f"{name}_{figure}"] = output[figure]
-        row[f"{name}_majority_accuracy"] = output["baseline"]["accuracy"]
-        row[f"{name}_mse_of_mean"] = output["baseline"]["mse"]
-        row[f"{name}_sum_missed_by"] = output["sums"]["mean"]
-    return row
+    common = {"run": run, "seed": int(seed), "epochs": results["epochs"], "seconds": results["training_seconds"]}
+    return [
+        {
+            **common,
+            "output": name,
+            "n": output["n"],
+            **{figure: output[figure] for figure in FIGURES},
+            "reached_accuracy": output["confusion"]["true_walk"]["accuracy"],
+            "sum_missed_by": output["sums"]["mean"],
+            "majority": output["baseline"]["accuracy"],
+            "mse_of_mean": output["baseline"]["mse"],
+        }
+        for name, output in results["parts"]["test"]["outputs"].items()
+    ]
+
+
+FIGURES = ("accuracy", "macro_f1", "weighted_f1", "mse")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """Mean and standard deviation over the seeds of every run and output."""
+    figures = [column for column in table.columns if column not in ("run", "seed", "output")]
+    lines = [["run", "output", "seeds", *figures], ["---"] * (len(figures) + 3)]
+    for (run, output), rows in table.groupby(["run", "output"], sort=False):
+        means, spreads = rows[figures].mean(), rows[figures].std()
+        cells = [_cell(means[name], spreads[name]) for name in figures]
+        lines.append([str(run), str(output), str(len(rows)), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(mean: float, spread: float) -> str:
+    digits = 0 if mean > 10 else 3 if mean > 0.1 else 4
+    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread > 0 else "")
 
 
 if __name__ == "__main__":

@@ -180,15 +180,16 @@ def _config(arguments: argparse.Namespace) -> galaxycnn.Config:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from galaxycnn.tables import evaluation_table, verdict
+    from galaxycnn.tables import evaluation_table, sums_sentence, verdict
 
     config = _config(arguments)
     run = galaxycnn.train(
         config, resume=arguments.resume, save_model=arguments.save_model, save_history=arguments.save_history
     )
+    OUT.print(f"\n{run.data}\n")
     for part, results in run.results["parts"].items():
         OUT.print(evaluation_table(results, part))
-        OUT.print(verdict(results), "\n")
+        OUT.print(f"{verdict(results)}\n{sums_sentence(results)}\n")
     OUT.print("written:")
     for path in run.files:
         OUT.print(f"  {path}")
@@ -196,14 +197,14 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.files import atomic_path
-    from galaxycnn.tables import evaluation_table, verdict
+    from galaxycnn.tables import evaluation_table, sums_sentence, verdict
 
     results = galaxycnn.evaluate(arguments.model, arguments.images, arguments.labels, config=arguments.config)
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1))
     OUT.print(evaluation_table(results, Path(arguments.images).name))
-    OUT.print(verdict(results))
+    OUT.print(f"{verdict(results)}\n{sums_sentence(results)}")
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -225,7 +226,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from galaxycnn.data.dataset import prepare
 
     data = prepare(_config(arguments))
-    OUT.print(", ".join(f"{part.name} {len(part)}" for part in data.parts), f"\n{data.leaks}")
+    OUT.print(str(data))
 
 
 def _download(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,8 @@ from rich.table import Table
 
 Results = dict[str, Any]
 WIDTH = 80
+ROUNDING = 1e-6
+"""A sum holds where it is missed by less than float32 rounding."""
 
 
 def evaluation_table(results: Results, part: str) -> Table:
@@ -61,6 +63,22 @@ def verdict(results: Results) -> str:
         return sentence
     better = sum(output["intervals"]["accuracy"][0] > output["baseline"]["accuracy"] for output in outputs)
     return f"{sentence}; accuracy above predict-the-majority in {better} of {len(outputs)} outputs"
+
+
+def sums_sentence(results: Results) -> str:
+    """How far each question's answers miss the sum that the decision tree gives them, on average.
+
+    Example:
+        >>> sums_sentence({"outputs": {"Class1": {"sums": {"mean": 2e-8}}, "Class2": {"sums": {"mean": 0.0312}}}})
+        "the tree's sums: Class1 holds, Class2 missed by 0.031"
+    """
+    missed = {name: output["sums"]["mean"] for name, output in results["outputs"].items()}
+    questions = [
+        f"{name} {'holds' if miss < ROUNDING else f'missed by {_number(miss)}'}"
+        for name, miss in missed.items()
+        if miss is not None
+    ]
+    return f"the tree's sums: {', '.join(questions) or 'none is determined by these questions'}"
 
 
 def render(table: Table, width: int = WIDTH) -> str:

@@ -187,4 +187,4 @@ def test_data_commands(folder: Path, monkeypatch, capsys) -> None:
     assert main(["data", "check", "small.yaml"]) == 0
     assert "Class7" in capsys.readouterr().out
     assert main(["data", "prepare", "small.yaml"]) == 0
-    assert re.search(r"train \d+, validation \d+, test \d+", capsys.readouterr().out)
+    assert re.search(r"train \d+, validation \d+, test \d+; left out: none; no ", capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,12 @@ class GalaxyData:
     def parts(self) -> tuple[Part, Part, Part]:
         """Train, validation and test."""
         return self.train, self.validation, self.test
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{part.name} {len(part):,}" for part in self.parts)
+        kinds = Counter(problem.kind for problem in self.problems)
+        left_out = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
+        return f"galaxies: {counts}; left out: {left_out}; {self.leaks}"
 
     @property
     def split(self) -> Split:

@@ -30,7 +30,7 @@ from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import per_question
 from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
-from galaxycnn.tables import evaluation_table, render, verdict
+from galaxycnn.tables import evaluation_table, render, sums_sentence, verdict
 from galaxycnn.training.callbacks import Fitted, read_state
 from galaxycnn.training.fitting import fit_stage, loss_values, predict
 from galaxycnn.tree import Floats
@@ -225,14 +225,13 @@ def _log_start(log: logging.Logger, config: Config, resuming: bool) -> None:
 
 
 def _log_data(log: logging.Logger, data: GalaxyData) -> None:
-    log.info("galaxies: %s", ", ".join(f"{part.name} {len(part)}" for part in data.parts))
+    log.info("%s", data)
     for problem in data.problems:
         log.info("left out: %s", problem)
-    log.info("leak check: %s", data.leaks)
 
 
 def _log_end(log: logging.Logger, run: Run) -> None:
     for part, results in run.results["parts"].items():
-        log.info("%s\n%s\n%s", part, render(evaluation_table(results, part)), verdict(results))
+        log.info("%s\n%s\n%s", render(evaluation_table(results, part)), verdict(results), sums_sentence(results))
     for path in run.files:
         log.info("written: %s", path)
