@@ -93,19 +93,24 @@ class RunFiles:
 
     @contextmanager
     def logging(self, append: bool = False) -> Iterator[logging.Logger]:
-        """The project's log, written to :attr:`log` for the duration of a run."""
+        """The project's log, written to :attr:`log` for the duration of a run; warnings are shown as well."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(self.log, mode="a" if append else "w", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        shown = logging.StreamHandler()
+        shown.setLevel(logging.WARNING)
+        shown.setFormatter(logging.Formatter("galaxycnn: %(message)s"))
         logger = logging.getLogger("galaxycnn")
         level, propagates = logger.level, logger.propagate
         logger.setLevel(logging.INFO)
         logger.propagate = False
         logger.addHandler(handler)
+        logger.addHandler(shown)
         try:
             yield logger
         finally:
             logger.removeHandler(handler)
+            logger.removeHandler(shown)
             logger.setLevel(level)
             logger.propagate = propagates
             handler.close()

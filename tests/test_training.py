@@ -16,7 +16,7 @@ import pytest
 import galaxycnn
 from galaxycnn.config import Config, load_config
 from galaxycnn.data.split import Split
-from galaxycnn.errors import ConfigError
+from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.metrics import NAMES, check_monitor
 from galaxycnn.models.outputs import to_fractions
 from galaxycnn.registry import MODELS
@@ -190,6 +190,11 @@ def test_without_resume_an_interrupted_training_starts_afresh(
     config = configured(tmp_path, survey)
     interrupted(monkeypatch, config, 2)
     assert same_weights(galaxycnn.train(config).model, finished.model)
+
+
+def test_a_finished_training_is_not_repeated(finished: Run) -> None:
+    with pytest.raises(UserError, match="small is finished"):
+        galaxycnn.train(finished.config, resume=True)
 
 
 def test_another_configuration_does_not_resume(survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

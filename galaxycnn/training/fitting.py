@@ -169,12 +169,9 @@ def predict(model: keras.Model, tree: DecisionTree, part: Part) -> Floats:
     return to_fractions(tree, model.predict(batches, verbose=0))
 
 
-def loss_values(
-    config: Config, model: keras.Model, data: GalaxyData, part: Part, predicted: Floats
-) -> dict[str, float]:
-    """The training loss of ``predicted`` on ``part``: ``total``, and of each question where it has its own output."""
-    losses = make_losses(config, model, data.tree, data.train.fractions)
-    targets, outputs = (to_targets(model, data.tree, fractions) for fractions in (part.fractions, predicted))
+def loss_values(losses: Any, model: keras.Model, tree: DecisionTree, part: Part, predicted: Floats) -> dict[str, float]:
+    """What ``losses`` say of ``predicted`` on ``part``: ``total``, and each question where it has its own output."""
+    targets, outputs = (to_targets(model, tree, fractions) for fractions in (part.fractions, predicted))
     if not isinstance(losses, dict):
         return {"total": float(losses(targets, outputs))}
     values = {name: float(loss(targets[name], outputs[name])) for name, loss in losses.items()}

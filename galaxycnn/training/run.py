@@ -18,13 +18,14 @@ import numpy as np
 import pandas as pd
 
 from galaxycnn.artefacts import RunFiles
-from galaxycnn.config import Config, dump_config, save_config
+from galaxycnn.config import Config, dump_config, load_config, save_config
 from galaxycnn.data.dataset import GalaxyData, prepare
 from galaxycnn.data.split import Split
 from galaxycnn.diagram import draw_network
-from galaxycnn.errors import ConfigError
+from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.files import atomic_path
+from galaxycnn.losses import takes_class_weights
 from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import per_question
@@ -32,7 +33,7 @@ from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
 from galaxycnn.tables import evaluation_table, render, sums_sentence, verdict
 from galaxycnn.training.callbacks import Fitted, read_state
-from galaxycnn.training.fitting import fit_stage, loss_values, predict
+from galaxycnn.training.fitting import fit_stage, loss_values, make_losses, predict
 from galaxycnn.tree import Floats
 
 
@@ -63,7 +64,8 @@ def train(config: Config, *, resume: bool = False, save_model: bool = True, save
 
     Args:
         config: a checked configuration; its ``seed`` decides split, weights and augmentation.
-        resume: go on with an interrupted training of this name, where there is one.
+        resume: go on with an interrupted training of this name, where there is one; a finished one
+            of the same configuration is not repeated.
         save_model: write the network (``.keras`` and ``.h5``) and its diagram.
         save_history: write the history (CSV and pickle).
 
@@ -74,7 +76,7 @@ def train(config: Config, *, resume: bool = False, save_model: bool = True, save
         >>> import galaxycnn
         >>> run = galaxycnn.train(galaxycnn.load_config("configs/quickstart.yaml"))  # doctest: +SKIP
         >>> run.results["parts"]["test"]["overall"]["rmse"]  # doctest: +SKIP
-        0.12
+        0.15
     """
     files = RunFiles(config)
     resuming = resume and _can_resume(config, files)
@@ -93,6 +95,8 @@ def train(config: Config, *, resume: bool = False, save_model: bool = True, save
 def _can_resume(config: Config, files: RunFiles) -> bool:
     """Whether an interrupted training is there; more epochs are the one change it may go on with."""
     if read_state(files.state) is None:
+        if files.metrics.exists() and files.config_yaml.exists() and load_config(files.config_yaml) == config:
+            raise UserError(f"{config.model_name} is finished ({files.metrics}); without --resume it is trained again")
         return False
     before = json.loads((files.state / "config.json").read_text())
     now = config.model_dump(mode="json")
@@ -158,13 +162,14 @@ def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilde
 
 def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fitted) -> Run:
     baseline = Baseline.fit(data.tree, data.train.fractions)
+    losses = make_losses(config, model, data.tree, data.train.fractions)
     predictions: dict[str, Floats] = {}
     parts: dict[str, Any] = {}
     for part in data.parts:
         predictions[part.name] = predict(model, data.tree, part)
         results = evaluate_fractions(data.tree, part.fractions, predictions[part.name], baseline, seed=config.seed)
-        losses = loss_values(config, model, data, part, predictions[part.name])
-        parts[part.name] = {"loss": losses, **results}
+        loss = loss_values(losses, model, data.tree, part, predictions[part.name])
+        parts[part.name] = {"loss": loss, **results}
     results = {
         "model_name": config.model_name,
         "model_type": config.model_params.model_type,
@@ -222,6 +227,9 @@ def _log_start(log: logging.Logger, config: Config, resuming: bool) -> None:
     log.info("%s training of %s", "resumed" if resuming else "started", config.model_name)
     log.info("Python %s, %s, %s, %s", platform.python_version(), versions, backend, platform.platform())
     log.info("configuration:\n%s", dump_config(config))
+    loss = config.train_params.loss_function
+    if config.model_params.class_weights and not takes_class_weights(loss):
+        log.warning("model_params.class_weights has no effect on the loss %r", loss)
 
 
 def _log_data(log: logging.Logger, data: GalaxyData) -> None:
