@@ -12,7 +12,7 @@ from galaxycnn.config.schema import Config, Section
 from galaxycnn.files import atomic_path
 from galaxycnn.losses import needs_class_weights, takes_class_weights
 from galaxycnn.metrics import NAMES
-from galaxycnn.models.blocks import _ACTIVATIONS, _OUT_ACTIVATIONS
+from galaxycnn.models.blocks import ACTIVATIONS, OUT_ACTIVATIONS
 from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES, MODELS
 
 INTRODUCTION = """# Configuration
@@ -30,8 +30,8 @@ CHOICES: dict[str, Sequence[str]] = {
     "preset": list(AUGMENTATIONS),
     "loss_function": list(LOSSES),
     "metrics": NAMES,
-    "activation": _ACTIVATIONS,
-    "out_activation": _OUT_ACTIVATIONS,
+    "activation": ACTIVATIONS,
+    "out_activation": OUT_ACTIVATIONS,
 }
 """Keys whose names the schema looks up elsewhere."""
 

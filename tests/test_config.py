@@ -89,9 +89,21 @@ def test_the_seeds_file_is_valid_as_it_stands(seed_file: Path) -> None:
     assert config.seed == 48
 
 
-@pytest.mark.parametrize("key", ["dropout_rate", "max_out", "early_stop_patience", "class_weights"])
-def test_null_switches_an_option_off(seed_file: Path, key: str) -> None:
-    assert getattr(load_config(seed_file, [f"model_params.{key}=null"]).model_params, key) is None
+OPTIONS = {
+    "data_preprocessing": ["min", "one_hot_labels", "crop", "normalize", "grayscale"],
+    "model_params": ["batch_normalization", "class_weights", "dropout_rate", "max_out", "early_stop_patience"],
+    "data_augmentation_params": ["rotation_range", "horizontal_flip", "shear_range", "fill_mode"],
+    "train_params": ["threshold", "take_weights_log"],
+}
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, keys in OPTIONS.items() for key in keys])
+def test_null_switches_an_option_off(seed_file: Path, section: str, key: str) -> None:
+    config = load_config(seed_file, [f"{section}.{key}=null"])
+    assert not getattr(getattr(config, section), key)
+
+
+def test_null_switches_augmentation_off(seed_file: Path) -> None:
     assert load_config(seed_file, ["data_augmentation_params=null"]).data_augmentation_params is None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from galaxycnn.errors import nearest
 from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES
@@ -20,6 +20,8 @@ Folder = Annotated[Path, Field(strict=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+"""True or false; ``null`` is false, as it switches off any option."""
 Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
 TASKS: dict[int, tuple[str, ...]] = {1: ("Class1",), 2: ("Class1", "Class2", "Class7")}
@@ -73,17 +75,17 @@ class DataPreprocessing(Section):
     """Questions to learn, by name (`Class3`) or key (`bar`); `null` with no `task`: all in the labels."""
     min: Fraction | None = None
     """Leave out galaxies whose largest fraction among the chosen questions is below this."""
-    one_hot_labels: bool = False
+    one_hot_labels: Switch = False
     """Learn 1 for the answers of the most likely walk and 0 for all others, instead of the fractions."""
-    crop: bool = False
+    crop: Switch = False
     """Cut out the centre of the image before it is resized."""
     crop_size: PositiveInt | None = None
     """Side of that centre, in pixels of the original image; needed with `crop`."""
     img_size: Size = [64, 64]
     """Height and width, in pixels, of the cutout that the network sees."""
-    normalize: bool = True
+    normalize: Switch = True
     """Scale pixels from 0–255 to 0–1 in the network's first layer."""
-    grayscale: bool = False
+    grayscale: Switch = False
     """One channel instead of three."""
     training_size: Share = 0.8
     """Share of the galaxies for training and test together, below 1; the rest is for validation."""
@@ -137,7 +139,7 @@ class ModelParams(Section):
 
     model_type: str = "base"
     """The model family."""
-    class_weights: bool | None = False
+    class_weights: Switch = False
     """Weigh rare answers up, in losses that take class weights (see the table of losses)."""
     early_stop_patience: PositiveInt | None = None
     """Stop after so many epochs without a better `monitor`, with the best weights; `null`: never."""
@@ -146,14 +148,7 @@ class ModelParams(Section):
 
 
 class DataAugmentation(Section):
-    """Random changes of the training images; ``preset`` fills in what is not given here.
-
-    ``rotation_range`` and ``shear_range`` are the largest angles in degrees; shifts below 1 are
-    shares of the image, others pixels; ``zoom_range`` z draws one factor for both axes in
-    1-z … 1+z; ``brightness_range`` is the range of a factor; ``colour_noise`` is the standard
-    deviation of a shift along the principal colour axis of galaxies, in units of the full pixel
-    range.
-    """
+    """Random changes of the training images; ``preset`` fills in what is not given here."""
 
     preset: str | None = None
     """A named set of augmentations that fills in the keys below; those that are given win."""
@@ -236,9 +231,9 @@ class TrainParams(Section):
     """Galaxies in a training step."""
     epochs: PositiveInt = 25
     """Most epochs to train for."""
-    threshold: Fraction = 0.0
+    threshold: Annotated[Fraction, BeforeValidator(lambda value: 0.0 if value is None else value)] = 0.0
     """Answers with at most this share of the galaxies get the class weight 1 (before the logarithm)."""
-    take_weights_log: bool = True
+    take_weights_log: Switch = True
     """Class weights are log(1 + w) instead of the inverse frequency w."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Numbers that the network computes with; its outputs are `float32` in any case."""

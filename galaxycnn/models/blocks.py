@@ -8,14 +8,14 @@ import keras
 from keras import layers
 from pydantic import Field, field_validator
 
-from galaxycnn.config.schema import ModelParams, PositiveInt, Size
+from galaxycnn.config.schema import ModelParams, PositiveInt, Size, Switch
 from galaxycnn.errors import nearest
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.layers import AnswerGate, Maxout
 from galaxycnn.tree import Question
 
-_ACTIVATIONS = ("relu", "elu", "selu", "gelu", "silu", "leaky_relu", "tanh", "sigmoid", "softplus", "mish", "linear")
-_OUT_ACTIVATIONS = ("softmax", "sigmoid", "linear", "relu", "softplus")
+ACTIVATIONS = ("relu", "elu", "selu", "gelu", "silu", "leaky_relu", "tanh", "sigmoid", "softplus", "mish", "linear")
+OUT_ACTIVATIONS = ("softmax", "sigmoid", "linear", "relu", "softplus")
 
 
 ConvBlock = Annotated[tuple[PositiveInt, Size], Field(strict=False)]
@@ -33,7 +33,7 @@ class ConvParams(ModelParams):
     """`[filters, [height, width]]` of each convolutional block."""
     dense_units: list[PositiveInt] = [256, 128]
     """Units of each dense block, after Maxout."""
-    batch_normalization: bool | None = False
+    batch_normalization: Switch = False
     """Batch normalisation between each convolution and its activation."""
     activation: str = "relu"
     """Activation of the convolutional and dense blocks."""
@@ -60,12 +60,12 @@ class ConvParams(ModelParams):
     @field_validator("activation")
     @classmethod
     def _known_activation(cls, name: str) -> str:
-        return _one_of(name, _ACTIVATIONS)
+        return _one_of(name, ACTIVATIONS)
 
     @field_validator("out_activation")
     @classmethod
     def _known_out_activation(cls, name: str) -> str:
-        return _one_of(name, _OUT_ACTIVATIONS)
+        return _one_of(name, OUT_ACTIVATIONS)
 
     @property
     def maxout_group(self) -> int:
