@@ -83,7 +83,7 @@ class RunFiles:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def write_history(self, history: Sequence[dict[str, Any]]) -> list[Path]:
-        """One row per epoch as CSV, and the seed's pickled dict of lists."""
+        """One row per epoch as CSV, and as a pickled dict of lists."""
         table = pd.DataFrame(history)
         with atomic_path(self.history_csv) as temporary:
             table.to_csv(temporary, index=False)

@@ -44,7 +44,7 @@ class FocalLoss(_AnswerWeighted):
         alpha: factor of the whole loss; class weights, where given, multiply each answer's term.
         gamma: focusing parameter; 0 is plain cross-entropy.
         form: ``"fraction"`` treats every answer as yes-or-no, α [y (1-p)^γ (-log p) +
-            (1-y) p^γ (-log(1-p))], as the seed's code does: for fractional labels its minimum is
+            (1-y) p^γ (-log(1-p))], as the code of Sobral Blanco (2023) does: for fractional labels its minimum is
             not at p = y. ``"quality"`` is |y-p|^γ × cross-entropy (Li et al. 2020,
             arXiv:2006.04388), the same for labels 0 and 1 and with its minimum at p = y.
             ``"categorical"`` is -α Σ y (1-p)^γ log p, for softmax outputs.
@@ -188,7 +188,7 @@ def class_weights(tree: DecisionTree, fractions: Floats, threshold: float = 0.0,
     A galaxy counts for its most likely answer to each question that its own walk down the tree
     reaches. An answer with n of N galaxies has weight w = N / (number of answers × n), or
     log(1 + w); an answer with a share of at most ``threshold`` has the weight of an answer as
-    frequent as the others (w = 1). Source: seed project, section 3.1.2 and its ``threshold`` and
+    frequent as the others (w = 1). Source: Sobral Blanco (2023), section 3.1.2 and its ``threshold`` and
     ``take_weights_log``.
 
     Args:

@@ -1,7 +1,7 @@
 """The configuration: what every key of a YAML file means, its type, its range and its default.
 
 The loader (:mod:`galaxycnn.config.loading`) reads files into :class:`Config`; every other module
-receives a finished one. The seed project's file (five sections and ``model_name``) is valid as it
+receives a finished one. The file of Sobral Blanco (2023) (five sections and ``model_name``) is valid as it
 stands; ``null`` switches an option off.
 """
 
@@ -25,7 +25,7 @@ Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None el
 Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
 TASKS: dict[int, tuple[str, ...]] = {1: ("Class1",), 2: ("Class1", "Class2", "Class7")}
-"""The questions of the seed's two tasks."""
+"""The questions of the two tasks of Sobral Blanco (2023)."""
 
 
 class Section(BaseModel):

@@ -1,4 +1,4 @@
-"""The seed's *base* family: one stack of blocks and one flat output."""
+"""The *base* family: one stack of blocks and one flat output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from galaxycnn.registry import MODELS
 class Base(ConvFamily):
     """n × (Conv2D + MaxPool) + Flatten + n × (Dense + Maxout + Dropout) + one flat output.
 
-    Source: seed project, equation (1). The output is named after the question where there is only
+    Source: Sobral Blanco (2023), equation (1). The output is named after the question where there is only
     one, else ``fractions``.
     """
 

@@ -1,4 +1,8 @@
-"""The convolutional and dense blocks that the seed's three families are built of."""
+"""The convolutional and dense blocks of Sobral Blanco (2023).
+
+Daniel Sobral Blanco, "Galaxy Classification using Convolutional Neural Networks", University of
+Geneva, 7 June 2023, describes the families *base*, *hierarchy*, *branch* and *sequential*.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ ConvBlock = Annotated[tuple[PositiveInt, Size], Field(strict=False)]
 
 
 class ConvParams(ModelParams):
-    """The seed's ``model_params``.
+    """Convolutional blocks, then dense blocks, then the answers.
 
     ``conv_layers`` are ``[filters, [height, width]]`` per block; ``dense_units`` the units of each
     dense block after Maxout; ``max_out`` the group size (``true`` is 2): a dense block then has
@@ -94,7 +98,7 @@ class ConvFamily(ModelFamily):
                 )
 
     def _pools(self, number: int) -> bool:
-        """Global pooling takes the place of the last block's own (as in the seed)."""
+        """Global pooling takes the place of the last block's own."""
         return self.params.flattening == "Flatten" or number < len(self.params.conv_layers)
 
     def features(self, x: keras.KerasTensor, part: str = "") -> keras.KerasTensor:

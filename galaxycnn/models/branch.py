@@ -1,4 +1,4 @@
-"""The seed's *branch* family: one stack of blocks per question, joined and gated down the tree."""
+"""The *branch* family: one stack of blocks per question, joined and gated down the tree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from galaxycnn.registry import MODELS
 
 class BranchParams(ConvParams):
     """``join`` is what a question's branch receives from its parent's branch after flattening: its
-    flattened ``features``, or its ``answers`` (as in the seed's code). ``root_activation`` is the
+    flattened ``features``, or its ``answers`` (as in the published code). ``root_activation`` is the
     output activation of questions without a parent."""
 
     join: Literal["features", "answers"] = "features"
@@ -25,7 +25,7 @@ class BranchParams(ConvParams):
 class Branch(ConvFamily):
     """A convolutional branch per question; a parent's features join its children's after flattening.
 
-    Source: seed project, sections 2.2 and 3.3.2 and figure 8.
+    Source: Sobral Blanco (2023), sections 2.2 and 3.3.2 and figure 8.
     """
 
     Params = BranchParams

@@ -1,4 +1,4 @@
-"""The seed's *hierarchy* family: one stack of blocks, one gated output per question."""
+"""The *hierarchy* family: one stack of blocks, one gated output per question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from galaxycnn.registry import MODELS
 class Hierarchy(ConvFamily):
     """One shared stack; every question has an output, multiplied by the fraction that was asked it.
 
-    Source: seed project, section 2.2 and figure 5; its Lambda and Multiply pair is one AnswerGate.
+    Source: Sobral Blanco (2023), section 2.2 and figure 5; its Lambda and Multiply pair is one AnswerGate.
     """
 
     def check(self) -> None:

@@ -17,7 +17,7 @@ class Maxout(keras.layers.Layer):
 
     Args:
         group_size: units per group, must divide the number of units.
-        reduce: ``"max"``, or ``"mean"`` as the text of the seed project describes it.
+        reduce: ``"max"``, or ``"mean"`` as Sobral Blanco (2023) describes it.
 
     Input shape (batch, …, units), output shape (batch, …, units / group_size).
 

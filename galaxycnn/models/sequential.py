@@ -1,4 +1,4 @@
-"""The seed's *sequential* approach: a network per question, trained one after the other."""
+"""The *sequential* approach: a network per question, trained one after the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Sequential(ConvFamily):
     """A separate base network per question; a trained parent's predictions select what its children see.
 
     Each network learns the fractions among those who were asked its question; the saved model
-    multiplies them down the tree, so that it answers like a hierarchy. Source: seed project,
+    multiplies them down the tree, so that it answers like a hierarchy. Source: Sobral Blanco (2023),
     section 3.3, the "sequential" training approach.
     """
 
