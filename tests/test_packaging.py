@@ -135,7 +135,8 @@ def test_an_installed_wheel_answers_outside_the_checkout(wheel: Path, tmp_path: 
     listed = subprocess.check_output([*command, "list", "configs"], cwd=tmp_path, text=True)
     recipes = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
     assert [Path(line.split()[0]).name for line in listed.splitlines()] == recipes
-    assert all(Path(line.split()[0]).is_relative_to(environment) for line in listed.splitlines())
+    paths = [(tmp_path / line.split()[0]).resolve() for line in listed.splitlines()]
+    assert all(path.is_relative_to(environment.resolve()) for path in paths)
 
 
 # -- dependencies --------------------------------------------------------------------------------

@@ -181,6 +181,14 @@ def test_a_script_without_main_guard_can_draw_in_parallel(tmp_path: Path) -> Non
     assert survey_matches(tmp_path / "survey", galaxies=140, image_size=16, volunteers=2)
 
 
+def test_workers_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        simulate_survey(Path("survey"), galaxies=130, image_size=16, processes=2)
+        assert len(list((tmp_path / name / "survey" / "images_training_rev1").iterdir())) == 130
+
+
 def test_a_survey_is_not_drawn_over_another(tmp_path: Path) -> None:
     folder = simulate_survey(tmp_path / "survey", galaxies=2, image_size=16)
     assert survey_matches(folder, galaxies=2, image_size=16)

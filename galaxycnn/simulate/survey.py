@@ -109,7 +109,7 @@ def simulate_survey(
     folder = Path(folder)
     survey = Survey(galaxies, seed, image_size, volunteers)
     _refuse_if_taken(folder)
-    with atomic_path(folder) as unfinished:
+    with atomic_path(folder.absolute()) as unfinished:  # workers may have another working directory
         (unfinished / IMAGES).mkdir(parents=True)
         _write_tables(unfinished, _draw_all(survey, unfinished / IMAGES, processes or os.cpu_count() or 1))
         (unfinished / STAMP).write_text(json.dumps(_stamp(survey), indent=2) + "\n")
