@@ -70,7 +70,7 @@ def test_the_layout_that_arrives(tmp_path, install):
 
 def test_without_the_client_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kaggle", None)
-    with pytest.raises(UserError, match=r"pip install 'galaxycnn\[kaggle\]'"):
+    with pytest.raises(UserError, match=r"the extra galaxycnn\[kaggle\]"):
         download_kaggle(tmp_path)
 
 

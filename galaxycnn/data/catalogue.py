@@ -89,7 +89,10 @@ def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
         DataError: a file or folder is missing, or no galaxy has both an image and labels.
     """
     if not paths.images_path.is_dir():
-        raise DataError(f"there is no folder of images at {paths.images_path} (paths.images_path)")
+        raise DataError(
+            f"paths.images_path: there is no folder of images at {paths.images_path}; name yours"
+            " (--set paths.images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download kaggle'"
+        )
     if paths.labels_path is not None and not paths.labels_path.is_file():
         raise DataError(f"there is no label file at {paths.labels_path} (paths.labels_path)")
     name = _guess_layout(paths.labels_path) if layout == "auto" else layout

@@ -48,7 +48,9 @@ def _client() -> Any:
     try:
         import kaggle
     except ImportError as error:
-        raise UserError("downloading from Kaggle needs its client: pip install 'galaxycnn[kaggle]'") from error
+        raise UserError(
+            "downloading from Kaggle needs the extra galaxycnn[kaggle]: .venv/bin/pip install -e '.[kaggle]'"
+        ) from error
     except (Exception, SystemExit) as error:  # it logs in on import, and complains in many ways
         raise UserError(f"Kaggle asks for an account and an API token: {_ACCOUNT}") from error
     return kaggle.api
