@@ -241,3 +241,27 @@ def test_any_key_with_a_letter_lost_is_recognised(place: tuple[str, str], data: 
 def test_any_valid_section_survives_yaml(train_params: dict) -> None:
     config: Config = load_config(minimal(train_params=train_params))
     assert load_config(yaml.safe_load(dump_config(config))) == config
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from([(name, None) for name in minimal()] + _keys() + [("train_params", "schedule")]), anything)
+def test_any_value_anywhere_is_taken_or_refused_in_one_sentence(place: tuple[str, str | None], value) -> None:
+    section, key = place
+    content = minimal(data_preprocessing={}, train_params={}, data_augmentation_params={}, simulation={})
+    if key is None:
+        content[section] = value
+    else:
+        content[section] = {**({} if not isinstance(content.get(section), dict) else content[section]), key: value}
+    try:
+        config = load_config(content)
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) > 20
+    else:
+        assert load_config(yaml.safe_load(dump_config(config))) == config

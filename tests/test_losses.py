@@ -12,7 +12,7 @@ from keras import ops
 from sklearn.metrics import f1_score
 
 from galaxycnn.errors import ConfigError
-from galaxycnn.losses import FocalLoss, class_weights, make_loss
+from galaxycnn.losses import FocalLoss, check_loss, class_weights, make_loss
 from galaxycnn.metrics import NAMES, make_metrics
 from galaxycnn.registry import LOSSES
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
@@ -86,6 +86,12 @@ def test_a_wrong_parameter_is_told_with_the_nearest() -> None:
         make_loss("focal_loss", {"gama": 2})
     with pytest.raises(ConfigError, match="there is no form 'binary'"):
         make_loss("focal_loss", {"form": "binary"})
+
+
+@pytest.mark.parametrize(("name", "params"), [("focal_loss", {"alpha": "x"}), ("huber", {"delta": "x"})])
+def test_a_parameter_of_the_wrong_type_is_told(name: str, params: dict) -> None:
+    with pytest.raises(ConfigError, match=f"{name} does not work with {next(iter(params))}: "):
+        check_loss(name, params)
 
 
 def test_class_weights_count_only_galaxies_whose_walk_reaches_the_question() -> None:
