@@ -47,8 +47,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
-    change = "".join(f"-{re.sub(r'[^A-Za-z0-9.]+', '_', change.partition('.')[2])}" for change in changes)
-    name = f"{config.stem}{change or ''}-seed{seed}"
+    change = "".join(f"-{re.sub(r'[^A-Za-z0-9.]+', '_', change.rpartition('.')[2])}" for change in changes)
+    name = f"{config.stem}{change}-seed{seed}"
     if (arguments.out / "metrics_plots" / name / "metrics.json").exists():
         return
     settings = [
