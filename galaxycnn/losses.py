@@ -184,9 +184,9 @@ def make_loss(name: str, params: Mapping[str, Any], class_weights: Sequence[floa
 
 def check_loss(name: str, params: Mapping[str, Any]) -> None:
     """Raise a ConfigError where the loss called ``name`` cannot be made, or not be used, with ``params``."""
-    loss = make_loss(name, params, [1.0])
+    loss = make_loss(name, params, [1.0, 1.0])
     try:
-        loss(ops.ones((1, 1)), ops.full((1, 1), 0.5))
+        loss(ops.ones((1, 2)), ops.full((1, 2), 0.5))
     except Exception as error:  # whatever the backend makes of a parameter of the wrong type
         shown = ", ".join(f"{key}: {value!r}" for key, value in params.items())
         raise ConfigError(f"train_params.loss_params: {name} does not work with {shown}") from error

@@ -52,7 +52,9 @@ def training_curves(history: History, path: str | Path, *, name: str = "", monit
             for j, quantity in enumerate(line):
                 axes = figure.add_subplot(len(lines), columns, i * columns + j + 1)
                 _panel(axes, curves, quantity, best)
-        figure.axes[0].legend()
+        labelled = [axes for axes in figure.axes if axes.get_legend_handles_labels()[1]]
+        if labelled:
+            labelled[0].legend()
     return Path(path)
 
 

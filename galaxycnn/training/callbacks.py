@@ -46,7 +46,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.bar.update(self.task, description=line)
         logger.info(line)
         if not self.bar.console.is_terminal:
-            self.bar.console.print(line, highlight=False)
+            self.bar.console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs: Any = None) -> None:
         self.bar.stop()
