@@ -101,6 +101,22 @@ def test_a_killed_training_resumes_to_the_result_of_an_unbroken_one(folder: Path
     assert results[0]["parts"] == results[1]["parts"]
 
 
+def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
+    settings = ["--set", "model_name=stopped", "--set", "train_params.epochs=5000"]
+    command = [sys.executable, "-m", "galaxycnn.cli", "train", "small.yaml", *settings]
+    state = folder / "saved_models" / ".stopped.training" / "state.json"
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert messages.strip().endswith("'galaxycnn train CONFIG --resume' goes on with a training")
+    assert "Traceback" not in messages
+    assert state.exists()
+
+
 def test_no_save_flags_leave_only_measures(folder: Path) -> None:
     words = ["--no-save_model", "--no-save_history", "--set", "model_name=unsaved"]
     done = galaxycnn_in(folder, "train", "small.yaml", *words)

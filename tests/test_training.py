@@ -248,6 +248,18 @@ def test_families_losses_and_schedules_go_together(survey: Path, tmp_path: Path,
     assert not (tmp_path / "models" / "History_small.csv").exists()
 
 
+def test_a_loss_that_explodes_ends_the_training(survey: Path, tmp_path: Path) -> None:
+    config = configured(
+        tmp_path,
+        survey,
+        model_params={"out_activation": "linear"},
+        train_params={"learning_rate": 1e30, "epochs": 20},
+    )
+    with pytest.raises(UserError, match=r"train_params\.learning_rate: the loss is no longer a number after epoch \d+"):
+        galaxycnn.train(config)
+    assert not (tmp_path / "models" / "small.keras").exists()
+
+
 def test_a_wrong_monitor_is_told(survey: Path, tmp_path: Path) -> None:
     config = configured(tmp_path, survey, model_params={"monitor": "val_Class1_acuracy"})
     sentence = r"model_params\.monitor: nothing is called 'val_Class1_acuracy'.*did you mean 'val_Class1_accuracy'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from rich.progress import Progress
 
+from galaxycnn.errors import UserError
 from galaxycnn.files import atomic_path
-from galaxycnn.progress import progress_bar
 
 logger = logging.getLogger("galaxycnn")
 
@@ -25,16 +27,14 @@ _COUNTERS = {
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A bar over all steps of all epochs with the latest losses, and a log line per epoch."""
+    """Moves ``bar`` over all steps of all epochs, with the latest losses, and logs a line per epoch."""
 
-    def __init__(self, title: str, epochs: int, first_epoch: int) -> None:
+    def __init__(self, bar: Progress, title: str, epochs: int, first_epoch: int) -> None:
         super().__init__()
-        self.title, self.epochs, self.first_epoch = title, epochs, first_epoch
+        self.bar, self.title, self.epochs, self.first_epoch = bar, title, epochs, first_epoch
 
     def on_train_begin(self, logs: Any = None) -> None:
         steps = self.params["steps"]
-        self.bar = progress_bar(count=False)
-        self.bar.start()
         self.task = self.bar.add_task(self.title, total=self.epochs * steps, completed=self.first_epoch * steps)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -48,8 +48,20 @@ class EpochProgress(keras.callbacks.Callback):
         if not self.bar.console.is_terminal:
             self.bar.console.print(line, highlight=False, soft_wrap=True)
 
-    def on_train_end(self, logs: Any = None) -> None:
-        self.bar.stop()
+
+class RefuseNaN(keras.callbacks.Callback):
+    """Ends a training whose loss is no longer a number, before anything of it is saved."""
+
+    def __init__(self, learning_rate: float) -> None:
+        super().__init__()
+        self.learning_rate = learning_rate
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise UserError(
+                f"train_params.learning_rate: the loss is no longer a number after epoch {epoch + 1}; try less"
+                f" than {self.learning_rate:g}"
+            )
 
 
 @dataclass(frozen=True)

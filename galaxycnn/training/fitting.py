@@ -16,7 +16,8 @@ from galaxycnn.losses import class_weights, make_loss, takes_class_weights
 from galaxycnn.metrics import make_metrics
 from galaxycnn.models.family import Stage
 from galaxycnn.models.outputs import per_question, to_fractions, to_targets
-from galaxycnn.training.callbacks import EpochProgress, Fitted, ResumeState
+from galaxycnn.progress import progress_bar
+from galaxycnn.training.callbacks import EpochProgress, Fitted, RefuseNaN, ResumeState
 from galaxycnn.tree import DecisionTree, Floats
 
 logger = logging.getLogger("galaxycnn")
@@ -106,16 +107,17 @@ def fit_stage(
     state = ResumeState(files.state, before, others)
     state.restore(network)
     title = "epoch" if stage.question is None else f"{stage.question.name} epoch"
-    progress = EpochProgress(title, train.epochs, state.first_epoch)
-    network.fit(
-        batches,
-        validation_data=validation,
-        initial_epoch=state.first_epoch,
-        epochs=state.first_epoch if state.finished else train.epochs,
-        callbacks=[*others, batches.epoch_callback, progress, state],
-        shuffle=False,
-        verbose=0,
-    )
+    with progress_bar(count=False) as bar:
+        progress = EpochProgress(bar, title, train.epochs, state.first_epoch)
+        network.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=state.first_epoch,
+            epochs=state.first_epoch if state.finished else train.epochs,
+            callbacks=[RefuseNaN(train.learning_rate), *others, batches.epoch_callback, progress, state],
+            shuffle=False,
+            verbose=0,
+        )
     history = state.history if stage.question is None else [_renamed(row, stage.question.name) for row in state.history]
     return before.then(history, state.seconds)
 
