@@ -8,7 +8,6 @@ run only opens it.
 from __future__ import annotations
 
 import io
-import math
 import os
 import shutil
 import warnings
@@ -30,7 +29,7 @@ from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
 
-FORMAT = 2
+FORMAT = 3
 """Counts up whenever the same file and settings would give other pixels or problems."""
 
 BATCH = 32
@@ -122,10 +121,8 @@ def _decode(content: bytes, preprocessing: DataPreprocessing) -> tuple[NDArray[n
         box = _crop_box(width, height, preprocessing.crop_size if preprocessing.crop else None)
         mode = "L" if preprocessing.grayscale else "RGB"
         rows, columns, channels = preprocessing.input_shape
-        shrunk = _shrink(image, mode, min((box[2] - box[0]) / columns, (box[3] - box[1]) / rows))
         image = _eight_bits(image).convert(mode)
-        left, top, right, bottom = (edge / shrunk for edge in box)
-        image = image.resize((columns, rows), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+        image = image.resize((columns, rows), Image.Resampling.LANCZOS, box=box)
     except _Unusable:
         raise
     except UnidentifiedImageError as error:
@@ -143,17 +140,6 @@ def _is_blank(cutout: NDArray[np.uint8]) -> bool:
     top, left = cutout.shape[0] // 4, cutout.shape[1] // 4
     inner = cutout[top : cutout.shape[0] - top, left : cutout.shape[1] - left]
     return bool((np.ptp(inner, axis=(0, 1)) <= 2).all())
-
-
-def _shrink(image: Image.Image, mode: str, reduction: float) -> int:
-    """Let a JPEG decoder average whole blocks, which is twice as fast, by the factor that is returned.
-
-    Twice the pixels that are needed are left for the good resampling to work on; on 300 Kaggle images
-    the cutouts differ by 0.25 levels of 255 on average, and by 8 at most.
-    """
-    width = image.width
-    image.draft(mode, (math.ceil(width * 2 / reduction), math.ceil(image.height * 2 / reduction)))
-    return round(width / image.width)
 
 
 def _crop_box(width: int, height: int, size: int | None) -> tuple[int, int, int, int]:
