@@ -180,7 +180,7 @@ def _config(arguments: argparse.Namespace) -> galaxycnn.Config:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from galaxycnn.tables import evaluation_table, sums_sentence, verdict
+    from galaxycnn.tables import evaluation_table, in_words
 
     config = _config(arguments)
     run = galaxycnn.train(
@@ -189,7 +189,7 @@ def _train(arguments: argparse.Namespace) -> None:
     OUT.print(f"\n{run.data}\n")
     for part, results in run.results["parts"].items():
         OUT.print(evaluation_table(results, part))
-        OUT.print(f"{verdict(results)}\n{sums_sentence(results)}\n")
+        OUT.print(f"{in_words(results)}\n")
     OUT.print("written:")
     for path in run.files:
         OUT.print(f"  {path}")
@@ -197,14 +197,14 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.files import atomic_path
-    from galaxycnn.tables import evaluation_table, sums_sentence, verdict
+    from galaxycnn.tables import evaluation_table, in_words
 
     results = galaxycnn.evaluate(arguments.model, arguments.images, arguments.labels, config=arguments.config)
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1))
     OUT.print(evaluation_table(results, Path(arguments.images).name))
-    OUT.print(f"{verdict(results)}\n{sums_sentence(results)}")
+    OUT.print(in_words(results))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:

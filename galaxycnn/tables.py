@@ -81,6 +81,11 @@ def sums_sentence(results: Results) -> str:
     return f"the tree's sums: {', '.join(questions) or 'none is determined by these questions'}"
 
 
+def in_words(results: Results) -> str:
+    """The sentences that stand below a table: the verdict, and how far the tree's sums are missed."""
+    return f"{verdict(results)}\n{sums_sentence(results)}"
+
+
 def render(table: Table, width: int = WIDTH) -> str:
     """The table as plain text without colour codes, for log files.
 

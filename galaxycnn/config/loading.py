@@ -227,7 +227,7 @@ def _place(path: KeyPath, origin: str, lines: Mapping[KeyPath, str]) -> str:
 def _sentence(detail: Any, path: KeyPath, key: str) -> str:
     kind, found = detail["type"], _shown(detail["input"])
     if kind == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(path[-1], _keys_beside(path, detail))}"
+        return f"unknown key {key!r}{nearest(path[-1], _keys_beside(detail))}"
     if kind == "missing":
         return f"{key} is missing, and has no default"
     if kind == "union_tag_invalid":
@@ -247,7 +247,7 @@ def _sentence(detail: Any, path: KeyPath, key: str) -> str:
     return f"{key}: expected a value {expectation}, found {found}".replace("a value a ", "a ")
 
 
-def _keys_beside(path: KeyPath, detail: Any) -> list[str]:
+def _keys_beside(detail: Any) -> list[str]:
     section: Any = _config_class()
     for part in detail["loc"][:-1]:
         section = _inner_model(section, str(part))

@@ -125,14 +125,30 @@ class ConvFamily(ModelFamily):
                 x = layers.Dropout(self.params.dropout_rate, name=f"{part}dropout{number}")(x)
         return x
 
-    def answers(self, x: keras.KerasTensor, question: Question, name: str, activation: str | None = None) -> Any:
-        """One question's answers, in float32 whatever the precision of the blocks."""
-        activation = activation or self.params.out_activation
-        return layers.Dense(len(question), activation=activation, dtype="float32", name=name)(x)
 
-    def gated(self, question: Question, answers: Any, outputs: dict[str, Any]) -> Any:
-        """``answers`` times the fraction that was asked, read from the parent's output."""
-        gate = self.tree.gate(question)
+class GatedFamily(ConvFamily):
+    """A family with an output per question, each multiplied by the fraction that was asked it."""
+
+    def check(self) -> None:
+        super().check()
+        if all(self.tree.gate(question) is None for question in self.tree.questions):
+            names = ", ".join(question.name for question in self.tree.questions)
+            self._refuse(
+                "model_type",
+                f"{self.params.model_type!r} needs questions that depend on each other (such as"
+                f" data_preprocessing.task: 2), but these do not: {names}; use 'base'",
+            )
+
+    def answered(
+        self, x: keras.KerasTensor, question: Question, outputs: dict[str, Any], activation: str | None = None
+    ) -> keras.KerasTensor:
+        """One question's answers from the features ``x``, gated by its parent among ``outputs``.
+
+        They are float32 whatever the precision of the blocks; ``activation`` replaces ``out_activation``.
+        """
+        name, gate = self.answer_layer_name(question), self.tree.gate(question)
+        activation = activation or self.params.out_activation
+        answers = layers.Dense(len(question), activation=activation, dtype="float32", name=name)(x)
         if gate is None:
             return answers
         parent, leading = gate
@@ -141,16 +157,6 @@ class ConvFamily(ModelFamily):
     def answer_layer_name(self, question: Question) -> str:
         """Where a gate follows, it carries the question's name and the answers before it ``<name>_in``."""
         return question.name if self.tree.gate(question) is None else f"{question.name}_in"
-
-    def require_gates(self) -> None:
-        """Refuse a set of questions in which none leads to another."""
-        if all(self.tree.gate(question) is None for question in self.tree.questions):
-            names = ", ".join(question.name for question in self.tree.questions)
-            self._refuse(
-                "model_type",
-                f"{self.params.model_type!r} needs questions that depend on each other (such as"
-                f" data_preprocessing.task: 2), but these do not: {names}; use 'base'",
-            )
 
 
 def _one_of(name: str, choices: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import keras
 
-from galaxycnn.models.blocks import ConvFamily, ConvParams
+from galaxycnn.models.blocks import ConvParams, GatedFamily
 from galaxycnn.registry import MODELS
 
 
@@ -22,7 +22,7 @@ class BranchParams(ConvParams):
 
 
 @MODELS.register("branch")
-class Branch(ConvFamily):
+class Branch(GatedFamily):
     """A convolutional branch per question; a parent's features join its children's after flattening.
 
     Source: Sobral Blanco (2023), sections 2.2 and 3.3.2 and figure 8.
@@ -30,10 +30,6 @@ class Branch(ConvFamily):
 
     Params = BranchParams
     params: BranchParams
-
-    def check(self) -> None:
-        super().check()
-        self.require_gates()
 
     def build(self) -> keras.Model:
         pixels, normalized = self.pixels()
@@ -48,7 +44,5 @@ class Branch(ConvFamily):
                 joined = features[parent] if self.params.join == "features" else outputs[parent]
                 x = keras.layers.Concatenate(name=f"{part}join")([joined, x])
             activation = self.params.root_activation if gate is None else None
-            x = self.dense(x, part)
-            answers = self.answers(x, question, self.answer_layer_name(question), activation)
-            outputs[question.name] = self.gated(question, answers, outputs)
+            outputs[question.name] = self.answered(self.dense(x, part), question, outputs, activation)
         return keras.Model(pixels, outputs, name="branch")

@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 
-from galaxycnn.models.blocks import ConvFamily
+from galaxycnn.models.blocks import GatedFamily
 from galaxycnn.models.family import Stage
 from galaxycnn.registry import MODELS
 
 
 @MODELS.register("sequential")
-class Sequential(ConvFamily):
+class Sequential(GatedFamily):
     """A separate base network per question; a trained parent's predictions select what its children see.
 
     Each network learns the fractions among those who were asked its question; the saved model
@@ -20,18 +20,13 @@ class Sequential(ConvFamily):
     section 3.3, the "sequential" training approach.
     """
 
-    def check(self) -> None:
-        super().check()
-        self.require_gates()
-
     def build(self) -> keras.Model:
         pixels, normalized = self.pixels()
         outputs: dict[str, Any] = {}
         for question in self.tree.questions:
             part = f"{question.name}_"
             x = self.dense(self.features(normalized, part), part)
-            answers = self.answers(x, question, self.answer_layer_name(question))
-            outputs[question.name] = self.gated(question, answers, outputs)
+            outputs[question.name] = self.answered(x, question, outputs)
         return keras.Model(pixels, outputs, name="sequential")
 
     def stages(self, model: keras.Model) -> list[Stage]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from galaxycnn.plots.style import BLUE, COLOUR_MAP, COLOURS, GREY, MARKERS, RED, grid_size, panels, picture
+from galaxycnn.plots.style import BLUE, COLOUR_MAP, COLOURS, GREY, MARKERS, RED, grid_size, panels, part_title, picture
 from galaxycnn.tree import DecisionTree
 
 Results = dict[str, Any]
@@ -33,7 +33,7 @@ def calibration_curves(results: Results, path: str | Path, *, part: str, name: s
         name: the run's name, for the title.
     """
     outputs = results["outputs"]
-    title = f"Calibration{' of ' + name if name else ''}: {part}, {results['n']:,} galaxies (hollow: fewer than {FEW})"
+    title = f"{part_title('Calibration', name, part, results['n'])} (hollow: fewer than {FEW})"
     columns = min(COLUMNS, len(outputs))
     rows = -(-len(outputs) // columns)
     with picture(path, *grid_size(max(len(outputs), 1), COLUMNS, 4.2, 4.6), title) as figure:
@@ -81,7 +81,7 @@ def fraction_scatter(
         name: the run's name, for the title.
     """
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
-    title = f"Predicted against true fractions{' of ' + name if name else ''}: {part}, {len(truth):,} galaxies"
+    title = part_title("Predicted against true fractions", name, part, len(truth))
     with picture(path, *grid_size(len(tree.questions), COLUMNS, 4.2, 3.8), title) as figure:
         for axes, question in zip(panels(figure, len(tree.questions), COLUMNS), tree.questions, strict=True):
             where = tree.slice(question)

@@ -13,7 +13,7 @@ from matplotlib.figure import SubFigure
 from numpy.typing import NDArray
 
 from galaxycnn.evaluation import WALKS
-from galaxycnn.plots.style import BLUE, INK, PALE, picture
+from galaxycnn.plots.style import BLUE, INK, PALE, part_title, picture
 
 Results = dict[str, Any]
 WIDTH, CELL, MARGIN = 7.4, 0.44, 1.45
@@ -36,7 +36,7 @@ def confusion_matrices(results: Results, path: str | Path, *, part: str, name: s
     outputs = results["outputs"]
     pairs = max(len(_walks(output)) for output in outputs.values())
     heights = [max(len(output["answers"]) * CELL, 1.1) + MARGIN for output in outputs.values()]
-    title = f"Confusion matrices{' of ' + name if name else ''}: {part}, {results['n']:,} galaxies"
+    title = part_title("Confusion matrices", name, part, results["n"])
     with picture(path, WIDTH * pairs, sum(heights) + 0.5, title) as figure:
         blocks = figure.subfigures(len(outputs), pairs, height_ratios=heights, squeeze=False)
         for row, (question, output) in zip(blocks, outputs.items(), strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import chosen_answers, galaxy_errors
-from galaxycnn.plots.style import BLUE, GREY, INK, RED, picture
+from galaxycnn.plots.style import BLUE, GREY, INK, RED, part_title, picture
 from galaxycnn.tree import DecisionTree
 
 Floats = NDArray[np.float64]
@@ -88,7 +88,7 @@ def gallery(
     captions = {i: _captions(tree, truth[i], predicted[i]) for galaxies in rows.values() for i in galaxies.tolist()}
     deepest = max(sum(text.count("\n") + 1 for text, _ in lines) for lines in captions.values())
 
-    title = f"Best and worst predictions{' of ' + name if name else ''}: {part}, {len(order):,} galaxies"
+    title = part_title("Best and worst predictions", name, part, len(order))
     band = TITLE + SIDE + deepest * LINE + GAP
     width, height = max(count, 3) * (SIDE + GAP) + GAP, len(rows) * band + 2 * TITLE
     with picture(path, width, height, title) as figure:

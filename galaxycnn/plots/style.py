@@ -117,3 +117,13 @@ def grid_size(count: int, columns: int, width: float, height: float, header: flo
     """Width and height in inches of a figure of panels of this size under a title."""
     used = min(columns, count)
     return used * width, ceil(count / used) * height + header
+
+
+def part_title(what: str, name: str, part: str, galaxies: int) -> str:
+    """A picture's title: what it shows, of which run, on which part of the sample.
+
+    Example:
+        >>> part_title("Calibration", "quickstart", "test", 1480)
+        'Calibration of quickstart: test, 1,480 galaxies'
+    """
+    return f"{what}{' of ' + name if name else ''}: {part}, {galaxies:,} galaxies"

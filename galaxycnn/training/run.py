@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 
 from galaxycnn.artefacts import RunFiles
@@ -31,7 +30,7 @@ from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import per_question
 from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
-from galaxycnn.tables import evaluation_table, render, sums_sentence, verdict
+from galaxycnn.tables import evaluation_table, in_words, render
 from galaxycnn.training.callbacks import Fitted, read_state
 from galaxycnn.training.fitting import fit_stage, loss_values, make_losses, predict
 from galaxycnn.tree import Floats
@@ -47,6 +46,7 @@ class Run:
         history: one dict per epoch: losses and metrics of training and validation.
         predictions: predicted fractions by part, each of shape (galaxies, columns).
         results: the content of ``metrics.json``.
+        baseline: what predict-the-mean and predict-the-majority learnt from the training part.
         files: what was written.
     """
 
@@ -56,6 +56,7 @@ class Run:
     history: list[dict[str, float]]
     predictions: dict[str, Floats]
     results: dict[str, Any]
+    baseline: Baseline
     files: list[Path] = field(default_factory=list)
 
 
@@ -181,13 +182,13 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
         "training_seconds": round(fitted.seconds, 1),
         "parts": parts,
     }
-    return Run(config, model, data, fitted.history, predictions, results)
+    return Run(config, model, data, fitted.history, predictions, results, baseline)
 
 
 def _written(run: Run, files: RunFiles, model: bool, history: bool) -> list[Path]:
     written = [files.config_yaml, files.split]
     if model:
-        recipe = Recipe(run.config, run.data.tree, Baseline.fit(run.data.tree, run.data.train.fractions).to_dict())
+        recipe = Recipe(run.config, run.data.tree, run.baseline.to_dict())
         written += [save_model(run.model, files.model(suffix), recipe) for suffix in (".keras", ".h5")]
         written.append(draw_network(run.model, files.model(".pdf")))
     if history:
@@ -205,7 +206,7 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
             part.fractions,
             run.predictions[part.name],
             run.results["parts"][part.name],
-            part.pixels(np.arange(len(part))) if part.name == "test" else None,
+            part.pixels() if part.name == "test" else None,
         )
         for part in run.data.parts
     ]
@@ -240,6 +241,6 @@ def _log_data(log: logging.Logger, data: GalaxyData) -> None:
 
 def _log_end(log: logging.Logger, run: Run) -> None:
     for part, results in run.results["parts"].items():
-        log.info("%s\n%s\n%s", render(evaluation_table(results, part)), verdict(results), sums_sentence(results))
+        log.info("%s\n%s", render(evaluation_table(results, part)), in_words(results))
     for path in run.files:
         log.info("written: %s", path)
