@@ -1,0 +1,1 @@
+"""The commands: one file each, with ``add(commands)``; ``galaxycnn.cli`` lists them."""

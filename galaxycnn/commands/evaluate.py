@@ -1,0 +1,32 @@
+"""``galaxycnn evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import galaxycnn
+from galaxycnn.commands.words import OUT, Commands, command
+
+
+def add(commands: Commands) -> None:
+    example = "galaxycnn evaluate saved_models/quickstart.keras --images images --labels labels.csv"
+    parser = command(commands, "evaluate", "measure a saved model on labelled images", _evaluate, example)
+    parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file")
+    parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
+    parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
+    parser.add_argument("--json", metavar="FILE", help="write all measures to this file")
+    parser.add_argument("--config", metavar="FILE", help="the network's YAML file, for an .h5 of Keras 2")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from galaxycnn.files import atomic_path
+    from galaxycnn.tables import evaluation_table, in_words
+
+    results = galaxycnn.evaluate(arguments.model, arguments.images, arguments.labels, config=arguments.config)
+    if arguments.json:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(results, indent=1))
+    OUT.print(evaluation_table(results, Path(arguments.images).name))
+    OUT.print(in_words(results))
