@@ -69,6 +69,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 MODELS: Registry[Any] = Registry("model", "galaxycnn.models")
+HEADS: Registry[Any] = Registry("head", "galaxycnn.models.heads")
 LOSSES: Registry[Any] = Registry("loss", "galaxycnn.losses")
 AUGMENTATIONS: Registry[Any] = Registry("augmentation", "galaxycnn.data.augmentation")
 LAYOUTS: Registry[Any] = Registry("data layout", "galaxycnn.data.layouts")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from galaxycnn.errors import nearest
-from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES
+from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES, Registry
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 Folder = Annotated[Path, Field(strict=False)]
@@ -26,6 +26,13 @@ Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
 TASKS: dict[int, tuple[str, ...]] = {1: ("Class1",), 2: ("Class1", "Class2", "Class7")}
 """The questions of the two tasks of Sobral Blanco (2023)."""
+
+
+def known(name: str, choices: Registry[Any]) -> str:
+    """``name``, where it is an entry of a registry; else a ValueError that names the nearest one."""
+    if name not in choices:
+        raise ValueError(f"there is no {choices.kind} {name!r}{nearest(name, choices)}")
+    return name
 
 
 class Section(BaseModel):
@@ -99,7 +106,7 @@ class DataPreprocessing(Section):
     @field_validator("layout")
     @classmethod
     def _known_layout(cls, name: str) -> str:
-        return name if name == "auto" else _known(name, LAYOUTS, LAYOUTS.kind)
+        return name if name == "auto" else known(name, LAYOUTS)
 
     @model_validator(mode="after")
     def _possible(self) -> DataPreprocessing:
@@ -176,7 +183,7 @@ class DataAugmentation(Section):
     @field_validator("preset")
     @classmethod
     def _known_preset(cls, name: str | None) -> str | None:
-        return name if name is None else _known(name, AUGMENTATIONS, AUGMENTATIONS.kind)
+        return name if name is None else known(name, AUGMENTATIONS)
 
     @model_validator(mode="before")
     @classmethod
@@ -243,7 +250,7 @@ class TrainParams(Section):
     @field_validator("loss_function")
     @classmethod
     def _known_loss(cls, name: str) -> str:
-        return _known(name, LOSSES, LOSSES.kind)
+        return known(name, LOSSES)
 
 
 class Config(Section):
@@ -265,9 +272,3 @@ class Config(Section):
     """Random changes of the training images; `null` for none."""
     train_params: TrainParams = TrainParams()
     """Loss and optimisation."""
-
-
-def _known(name: str, choices: Any, kind: str) -> str:
-    if name not in choices:
-        raise ValueError(f"there is no {kind} {name!r}{nearest(name, choices)}")
-    return name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 
@@ -23,6 +23,13 @@ class Stage:
     def answers(self, tree: DecisionTree) -> DecisionTree:
         """The questions of ``tree`` that this fit teaches."""
         return tree if self.question is None else tree.subset([self.question.name])
+
+
+class Rate(NamedTuple):
+    """How fast a variable learns: a factor of the learning rate, and the epoch in which it begins to learn."""
+
+    factor: float = 1.0
+    from_epoch: int = 0
 
 
 class ModelFamily:
@@ -63,6 +70,10 @@ class ModelFamily:
     def stages(self, model: keras.Model) -> list[Stage]:
         """How ``model`` is trained: by default in one go."""
         return [Stage(model)]
+
+    def rates(self, model: keras.Model) -> list[Rate]:
+        """How fast each of ``model.trainable_weights`` learns: by default all alike."""
+        return [Rate() for _ in model.trainable_weights]
 
     def pixels(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """The input and the same input as the first trained layer sees it."""
