@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 
 from galaxycnn.config import Config
 from galaxycnn.files import atomic_path
+from galaxycnn.tree import DecisionTree, Floats
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class RunFiles:
     def metrics(self) -> Path:
         return self.plots / "metrics.json"
 
+    def predictions(self, part: str) -> Path:
+        return self.plots / f"predictions_{part}.csv"
+
     def confusion(self, part: str) -> Path:
         return self.config.paths.plots_path / f"ConfusionMatrix_{self.name}_{part}.pdf"
 
@@ -90,6 +94,14 @@ class RunFiles:
         with atomic_path(self.history_pickle) as temporary:
             temporary.write_bytes(pickle.dumps(table.drop(columns=["epoch"], errors="ignore").to_dict("list")))
         return [self.history_csv, self.history_pickle]
+
+    def write_predictions(self, part: str, ids: Iterable[str], tree: DecisionTree, fractions: Floats) -> Path:
+        """One row per galaxy of ``part``: its ``id`` and its predicted fractions (galaxies, columns)."""
+        table = pd.DataFrame(fractions, columns=list(tree.columns))
+        table.insert(0, "id", list(ids))
+        with atomic_path(self.predictions(part)) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f")
+        return self.predictions(part)
 
     @contextmanager
     def logging(self, append: bool = False) -> Iterator[logging.Logger]:

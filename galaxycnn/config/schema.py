@@ -95,11 +95,13 @@ class DataPreprocessing(Section):
     grayscale: Switch = False
     """One channel instead of three."""
     training_size: Share = 0.8
-    """Share of the galaxies for training and test together, below 1; the rest is for validation."""
+    """Share of the galaxies for training and test together; the rest is for validation (1: there is none)."""
     test_size: Share = 0.2
     """Share of those that is cut out for the test, below 1."""
     stratify: bool = True
     """Give every part the answers to the first question in the same proportions."""
+    split_file: Folder | None = None
+    """A split to use instead of drawing one: a CSV with `id` and `part`, as every run writes (`<name>.split.csv`)."""
     on_bad_images: Literal["skip", "fail"] = "skip"
     """Whether galaxies that cannot be used are named and left out, or end the run."""
 
@@ -114,8 +116,6 @@ class DataPreprocessing(Section):
             raise ValueError("give either 'task' or 'questions', not both")
         if self.crop and self.crop_size is None:
             raise ValueError("'crop: true' needs a 'crop_size' in pixels, for example 256")
-        if self.training_size == 1:
-            raise ValueError("'training_size: 1' leaves no galaxies for validation; give less than 1, for example 0.8")
         if self.test_size == 1:
             raise ValueError("'test_size: 1' leaves no galaxies to train on; give less than 1, for example 0.2")
         return self

@@ -66,9 +66,9 @@ class GalaxyData:
     leaks: LeakReport
 
     @property
-    def parts(self) -> tuple[Part, Part, Part]:
-        """Train, validation and test."""
-        return self.train, self.validation, self.test
+    def parts(self) -> tuple[Part, ...]:
+        """Train, validation and test; those that have galaxies."""
+        return tuple(part for part in (self.train, self.validation, self.test) if len(part))
 
     def __str__(self) -> str:
         counts = ", ".join(f"{part.name} {len(part):,}" for part in self.parts)
@@ -79,7 +79,7 @@ class GalaxyData:
     @property
     def split(self) -> Split:
         """The ids of the parts, to be saved beside the run."""
-        return Split(*(part.ids.tolist() for part in self.parts))
+        return Split(*(part.ids.tolist() for part in (self.train, self.validation, self.test)))
 
 
 def prepare(config: Config, split: Split | None = None) -> GalaxyData:
@@ -89,7 +89,7 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     set and there is nothing at ``paths.images_path``, the survey is simulated first.
 
     Args:
-        split: a saved split to use; None draws one from ``config.seed``.
+        split: a saved split to use; None takes ``data_preprocessing.split_file``, or draws one from ``config.seed``.
 
     Raises:
         DataError: the data cannot be used, a part is empty, or two parts share an image.
@@ -97,12 +97,17 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     preprocessing = config.data_preprocessing
     simulate_if_absent(config)
     galaxies = load_galaxies(preprocessing, config.paths)
+    if split is None and preprocessing.split_file is not None:
+        split = Split.load(preprocessing.split_file)
     if split is None:
         targets = galaxies.targets
         first = targets.fractions[:, targets.tree.slice(targets.tree.questions[0])]
         strata = first.argmax(axis=1) if preprocessing.stratify else None
         split = make_split(galaxies.ids, strata, preprocessing.training_size, preprocessing.test_size, config.seed)
     parts = {name: galaxies.part(name, rows) for name, rows in split.rows(galaxies.ids).items()}
+    for name in ("train", "test"):
+        if not len(parts[name]):
+            raise DataError(f"the split has no galaxies for {name}")
     leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts))
     return GalaxyData(galaxies.targets.tree, **parts, problems=galaxies.problems, leaks=leaks)
 

@@ -98,7 +98,7 @@ def make_split(
         ids: names, each once.
         strata: a class per id; each part gets each class in the same proportion. Classes that are
             too rare to be shared out are pooled with the next rarer ones. None: at random.
-        training_size: above 0, below 1.
+        training_size: above 0, up to 1, which leaves no validation part.
         test_size: above 0, below 1.
         seed: makes the draw repeatable.
 
@@ -117,7 +117,7 @@ def make_split(
     test = round((len(order) - validation) * test_size)
     sizes = {"train": len(order) - validation - test, "validation": validation, "test": test}
     for part, size in sizes.items():
-        if size < 1:
+        if size < 1 and not (part == "validation" and training_size == 1):
             raise DataError(
                 f"{len(order)} galaxies with data_preprocessing.training_size {training_size:g} and "
                 f"test_size {test_size:g} leave none for {part}"
@@ -131,6 +131,8 @@ def _cut(
     rows: NDArray[np.intp], classes: NDArray[np.integer], size: int, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Cut ``size`` rows out of ``rows``: what remains and what was cut out, each ascending."""
+    if size == 0:
+        return rows, rows[:0]
     pooled = _pool(classes[rows], most=min(size, len(rows) - size))
     kept, cut = train_test_split(rows, test_size=size, random_state=seed, stratify=pooled)
     return np.sort(kept), np.sort(cut)

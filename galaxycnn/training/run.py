@@ -25,6 +25,7 @@ from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.files import atomic_path
 from galaxycnn.losses import takes_class_weights
+from galaxycnn.machine import machine
 from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import per_question
@@ -60,11 +61,19 @@ class Run:
     files: list[Path] = field(default_factory=list)
 
 
-def train(config: Config, *, resume: bool = False, save_model: bool = True, save_history: bool = True) -> Run:
+def train(
+    config: Config,
+    *,
+    split: Split | None = None,
+    resume: bool = False,
+    save_model: bool = True,
+    save_history: bool = True,
+) -> Run:
     """Train, evaluate and save the network that ``config`` describes.
 
     Args:
         config: a checked configuration; its ``seed`` decides split, weights and augmentation.
+        split: which galaxies train, validate and test; None takes the configuration's.
         resume: go on with an interrupted training of this name, where there is one; a finished one
             of the same configuration is not repeated.
         save_model: write the network (``.keras`` and ``.h5``) and its diagram.
@@ -83,7 +92,7 @@ def train(config: Config, *, resume: bool = False, save_model: bool = True, save
     resuming = resume and _can_resume(config, files)
     with files.logging(append=resuming) as log, _precision(config):
         _log_start(log, config, resuming)
-        data = prepare(config, Split.load(files.split) if resuming else None)
+        data = prepare(config, Split.load(files.split) if resuming else split)
         _log_data(log, data)
         model, builder = _begin(config, files, data, resuming)
         run = _evaluated(config, model, data, _fit(config, files, model, builder, data))
@@ -136,6 +145,7 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
     for stage in builder.family.stages(model):
         outputs = per_question(stage.model)
         check_monitor(config.model_params.monitor, config.train_params.metrics, stage.answers(data.tree), outputs)
+    _check_validation(config, data)
     if not resuming:
         files.forget_state()
         data.split.save(files.split)
@@ -143,6 +153,22 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
         temporary.write_text(json.dumps(config.model_dump(mode="json")))
     save_config(config, files.config_yaml)
     return model, builder
+
+
+def _check_validation(config: Config, data: GalaxyData) -> None:
+    """Refuse to watch the validation part where there is none."""
+    params, schedule = config.model_params, config.train_params.schedule
+    if len(data.validation) or not params.monitor.startswith("val_"):
+        return
+    for key, watches in {
+        "model_params.early_stop_patience": params.early_stop_patience is not None,
+        "train_params.schedule": schedule.name == "plateau",
+    }.items():
+        if watches:
+            raise ConfigError(
+                f"{key}: {params.monitor!r} cannot be watched, since there are no validation galaxies; use"
+                " data_preprocessing.training_size below 1, or train for a fixed number of epochs"
+            )
 
 
 def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilder, data: GalaxyData) -> Fitted:
@@ -180,6 +206,7 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
         "left_out": Counter(problem.kind for problem in data.problems),
         "epochs": len(fitted.history),
         "training_seconds": round(fitted.seconds, 1),
+        "machine": machine(),
         "parts": parts,
     }
     return Run(config, model, data, fitted.history, predictions, results, baseline)
@@ -193,6 +220,8 @@ def _written(run: Run, files: RunFiles, model: bool, history: bool) -> list[Path
         written.append(draw_network(run.model, files.model(".pdf")))
     if history:
         written += files.write_history(run.history)
+    for part in run.data.parts[1:]:
+        written.append(files.write_predictions(part.name, part.ids, run.data.tree, run.predictions[part.name]))
     with atomic_path(files.metrics) as temporary:
         temporary.write_text(json.dumps(run.results, indent=1))
     return [*written, files.metrics, *_plots(run, files)]
