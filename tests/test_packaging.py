@@ -110,7 +110,7 @@ def test_the_metadata_name_what_is_needed(metadata: Message) -> None:
     assert metadata["Version"] == _setup()["metadata"]["version"]
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.10"
-    assert {"kaggle", "test"} <= set(metadata.get_all("Provides-Extra", []))
+    assert {"kaggle", "test", "tune"} <= set(metadata.get_all("Provides-Extra", []))
     required = {r.name for r in map(Requirement, metadata.get_all("Requires-Dist", [])) if r.marker is None}
     assert required == {r.name for r in _runtime()}
 
@@ -170,7 +170,8 @@ def _imported() -> Iterator[str]:
 
 
 def test_every_import_of_the_package_is_a_declared_dependency() -> None:
-    declared = {canonicalize_name(r.name) for r in _runtime() + _extra("kaggle")}
+    extras = [r for name in _setup()["options.extras_require"] if name != "test" for r in _extra(name)]
+    declared = {canonicalize_name(r.name) for r in _runtime() + extras}
     homes = {"sklearn": ["scikit-learn"]} | packages_distributions()  # Python 3.10 does not find this one
     foreign = set(_imported()) - sys.stdlib_module_names - {"galaxycnn"}
     undeclared = {name for name in foreign if not declared & {canonicalize_name(h) for h in homes.get(name, [name])}}
