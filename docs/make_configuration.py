@@ -117,7 +117,7 @@ def losses() -> str:
 def loss_params(loss: Any) -> Iterator[str]:
     hints = get_type_hints(loss.__init__)
     for name, parameter in inspect.signature(loss).parameters.items():
-        if name not in ("class_weights", "name", "kwargs", "dtype", "reduction"):
+        if name not in ("class_weights", "tree", "name", "kwargs", "dtype", "reduction"):
             others = [f"`{choice}`" for choice in get_args(hints.get(name)) if choice != parameter.default]
             yield f"`{name}: {plain(parameter.default)}`" + (f" (or {', '.join(others)})" if others else "")
 

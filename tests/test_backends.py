@@ -41,7 +41,7 @@ for name in MODELS:
     found[f"fitted {name}"] = to_fractions(tree, model.predict(images, verbose=0))
 predicted = rng.uniform(0.1, 0.9, (6, 8)).astype("float32")
 for name in LOSSES:
-    loss = make_loss(name, {}, [0.5, 1, 2, 1, 1, 3, 1, 1])
+    loss = make_loss(name, {}, [0.5, 1, 2, 1, 1, 3, 1, 1], tree)
     found[f"loss {name}"] = ops.convert_to_numpy(loss(ops.convert_to_tensor(truth), ops.convert_to_tensor(predicted)))
 np.savez(sys.argv[1], **found)
 """

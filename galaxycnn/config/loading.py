@@ -76,7 +76,7 @@ def load_config(
 def _check_together(config: Config) -> None:
     """What no key can know alone; questions of other surveys are checked when their labels are read."""
     # Imported late: Keras takes seconds, and reading galaxies does not need it.
-    from galaxycnn.losses import check_loss, needs_class_weights
+    from galaxycnn.losses import check_loss, check_output, needs_class_weights
     from galaxycnn.metrics import check_metrics
 
     preprocessing, train = config.data_preprocessing, config.train_params
@@ -88,6 +88,7 @@ def _check_together(config: Config) -> None:
             " set model_params.class_weights: true"
         )
     check_loss(train.loss_function, train.loss_params)
+    check_output(train.loss_function, MODELS[config.model_params.model_type].flat_output)
     check_metrics(train.metrics)
 
 

@@ -282,13 +282,13 @@ def _stirling_series(x: Any) -> Any:
     return (1 / 12 - (1 / 360 - 1 / (1260 * x * x)) / (x * x)) / x
 
 
-def _at_least_0(name: str, value: float) -> float:
-    if value < 0:
+def _at_least_0(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or value < 0:
         raise ValueError(f"{name}: expected a number of at least 0, found {value!r}")
     return value
 
 
-def _above_0(name: str, value: float) -> float:
-    if value <= 0:
+def _above_0(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or value <= 0:
         raise ValueError(f"{name}: expected a number above 0, found {value!r}")
     return value

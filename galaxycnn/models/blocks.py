@@ -129,6 +129,8 @@ class ConvFamily(ModelFamily):
 class GatedFamily(ConvFamily):
     """A family with an output per question, each multiplied by the fraction that was asked it."""
 
+    flat_output = False
+
     def check(self) -> None:
         super().check()
         if all(self.tree.gate(question) is None for question in self.tree.questions):

@@ -43,6 +43,8 @@ class ModelFamily:
     """
 
     Params: ClassVar[type[ModelParams]] = ModelParams
+    flat_output: ClassVar[bool] = True
+    """Whether several questions are answered by one output, rather than one output each."""
 
     def __init__(
         self, params: Any, input_shape: tuple[int, int, int], tree: DecisionTree, normalize: bool = True

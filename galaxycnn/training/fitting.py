@@ -12,7 +12,7 @@ from galaxycnn.artefacts import RunFiles
 from galaxycnn.config import Config
 from galaxycnn.data.dataset import GalaxyData, Part
 from galaxycnn.data.generator import MultiOutputDataGenerator
-from galaxycnn.losses import class_weights, make_loss, takes_class_weights
+from galaxycnn.losses import check_output, class_weights, make_loss, takes_class_weights
 from galaxycnn.metrics import make_metrics
 from galaxycnn.models.family import Stage
 from galaxycnn.models.outputs import per_question, to_fractions, to_targets
@@ -26,16 +26,24 @@ PREDICT_BATCH = 256
 
 
 def make_losses(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats) -> Any:
-    """The configured loss for each output of ``model``, with class weights from ``fractions`` where it takes them."""
+    """The configured loss for each output of ``model``, with class weights from ``fractions`` where it takes them.
+
+    Raises:
+        ConfigError: the loss compares questions, and ``model`` has an output for each.
+    """
     train = config.train_params
+    check_output(train.loss_function, flat=not per_question(model))
     weights = None
     if config.model_params.class_weights and takes_class_weights(train.loss_function):
         weights = class_weights(tree, fractions, train.threshold, train.take_weights_log)
     if not per_question(model):
-        return make_loss(train.loss_function, train.loss_params, weights)
+        return make_loss(train.loss_function, train.loss_params, weights, tree)
     return {
         question.name: make_loss(
-            train.loss_function, train.loss_params, None if weights is None else weights[tree.slice(question)]
+            train.loss_function,
+            train.loss_params,
+            None if weights is None else weights[tree.slice(question)],
+            tree.subset([question.name]),
         )
         for question in tree.questions
     }
