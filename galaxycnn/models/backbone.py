@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import keras
 from keras import layers
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from galaxycnn.config.schema import ModelParams, PositiveInt, known
+from galaxycnn.config.schema import ModelParams, PositiveInt
 from galaxycnn.models.family import ModelFamily
-from galaxycnn.registry import HEADS
+from galaxycnn.models.heads import HeadName, answered
 
 POOLING = {
     "GlobalAveragePooling2D": layers.GlobalAveragePooling2D,
@@ -22,7 +22,7 @@ POOLING = {
 class BackboneParams(ModelParams):
     """What follows the backbone."""
 
-    head: str = "tree"
+    head: HeadName = "tree"
     """How the last layer's numbers become fractions."""
     flattening: Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"] = "GlobalAveragePooling2D"
     """How the backbone's feature map becomes a vector."""
@@ -31,12 +31,7 @@ class BackboneParams(ModelParams):
     dense_l2: Annotated[float, Field(ge=0)] = 0.0
     """L2 penalty on the weights of those dense layers."""
     dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of units dropped before the last layer, and after each dense layer."""
-
-    @field_validator("head")
-    @classmethod
-    def _known_head(cls, name: str) -> str:
-        return known(name, HEADS)
+    """Share of units dropped after each dense layer, or before the last layer where there is no other."""
 
 
 class BackboneFamily(ModelFamily):
@@ -47,6 +42,7 @@ class BackboneFamily(ModelFamily):
 
     Params = BackboneParams
     params: BackboneParams
+    dense_activation: ClassVar[str] = "relu"
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """The backbone: scaled pixels to a feature map (batch, height, width, channels) or a vector."""
@@ -63,19 +59,19 @@ class BackboneFamily(ModelFamily):
 
     def dense(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """The dense layers and dropout between the backbone and the head."""
-        x = self._dropped(x, "features_dropout")
         for number, units in enumerate(self.params.dense_units, start=1):
-            penalty = keras.regularizers.L2(self.params.dense_l2) if self.params.dense_l2 else None
-            x = layers.Dense(units, activation="relu", kernel_regularizer=penalty, name=f"dense{number}")(x)
-            x = self._dropped(x, f"dropout{number}")
-        return x
+            x = self.dropped(self.dense_layer(x, units, number), f"dropout{number}")
+        return x if self.params.dense_units else self.dropped(x, "features_dropout")
 
-    def _dropped(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    def dense_layer(self, x: keras.KerasTensor, units: int, number: int) -> keras.KerasTensor:
+        """The dense layer of that number, counted from 1, without its dropout."""
+        penalty = keras.regularizers.L2(self.params.dense_l2) if self.params.dense_l2 else None
+        return layers.Dense(units, self.dense_activation, kernel_regularizer=penalty, name=f"dense{number}")(x)
+
+    def dropped(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """``x`` with ``dropout_rate`` of it dropped in training, where there is such a rate."""
         return layers.Dropout(self.params.dropout_rate, name=name)(x) if self.params.dropout_rate else x
 
     def fractions(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """One logit per answer, then the head: (batch, columns), float32."""
-        head = HEADS[self.params.head]
-        start = head.bias_initializer
-        logits = layers.Dense(len(self.tree.columns), bias_initializer=start, dtype="float32", name="logits")(x)
-        return head(self.tree, name="fractions")(logits)
+        """One logit per answer, then the head."""
+        return answered(x, self.tree, self.params.head)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import keras
 
-from galaxycnn.models.blocks import ConvFamily
+from galaxycnn.models.blocks import ConvFamily, ConvParams
+from galaxycnn.models.heads import HeadName, answered
 from galaxycnn.registry import MODELS
+
+
+class BaseParams(ConvParams):
+    """``head`` is not of the published network: it lets every head be tried on the smallest one."""
+
+    head: HeadName | None = None
+    """How the last layer's numbers become fractions; `null`: `out_activation` on each, as published."""
 
 
 @MODELS.register("base")
@@ -16,9 +24,12 @@ class Base(ConvFamily):
     one, else ``fractions``.
     """
 
+    Params = BaseParams
+    params: BaseParams
+
     def check(self) -> None:
         super().check()
-        if self.params.out_activation == "softmax" and len(self.tree.questions) > 1:
+        if not self.params.head and self.params.out_activation == "softmax" and len(self.tree.questions) > 1:
             self._refuse(
                 "out_activation",
                 f"softmax makes all {len(self.tree.columns)} fractions sum to 1, but they belong to"
@@ -28,11 +39,12 @@ class Base(ConvFamily):
     def build(self) -> keras.Model:
         pixels, x = self.pixels()
         x = self.dense(self.features(x))
-        questions = self.tree.questions
-        fractions = keras.layers.Dense(
-            len(self.tree.columns),
-            activation=self.params.out_activation,
-            dtype="float32",
-            name=questions[0].name if len(questions) == 1 else "fractions",
-        )(x)
-        return keras.Model(pixels, fractions, name="base")
+        return keras.Model(pixels, self.fractions(x), name="base")
+
+    def fractions(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """The answers, from the last dense block."""
+        questions, activation = self.tree.questions, self.params.out_activation
+        name = questions[0].name if len(questions) == 1 else "fractions"
+        if self.params.head:
+            return answered(x, self.tree, self.params.head, name)
+        return keras.layers.Dense(len(self.tree.columns), activation, dtype="float32", name=name)(x)

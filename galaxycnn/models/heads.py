@@ -7,16 +7,29 @@ All are layers without weights that map logits of shape (batch, columns) to frac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 from keras import ops
+from pydantic import AfterValidator
 
+from galaxycnn.config.schema import known
 from galaxycnn.models.layers import PACKAGE
 from galaxycnn.registry import HEADS
 from galaxycnn.tree import DecisionTree, Question
 
 _serializable = keras.saving.register_keras_serializable(package=PACKAGE)
+
+HeadName = Annotated[str, AfterValidator(lambda name: known(name, HEADS))]
+"""The name of a head, in the parameters of a family."""
+
+
+def answered(x: keras.KerasTensor, tree: DecisionTree, head: HeadName, name: str = "fractions") -> keras.KerasTensor:
+    """Features (batch, features) to fractions (batch, columns): one logit per answer, then the head of that name."""
+    layer: type[FractionHead] = HEADS[head]
+    start = layer.bias_initializer
+    logits = keras.layers.Dense(len(tree.columns), bias_initializer=start, dtype="float32", name="logits")(x)
+    return layer(tree, name=name)(logits)
 
 
 class FractionHead(keras.layers.Layer):
