@@ -13,8 +13,8 @@ from galaxycnn.data.dataset import load_part
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.models.saving import load_model, read_recipe
-from galaxycnn.training.fitting import predict
 from galaxycnn.tree import DecisionTree, Floats
+from galaxycnn.views import fill_mode, predict_views
 
 
 def evaluate(
@@ -24,6 +24,7 @@ def evaluate(
     *,
     config: Config | str | Path | None = None,
     cache_path: str | Path | None = None,
+    views: int | None = None,
 ) -> dict[str, Any]:
     """Predict every galaxy of a folder with a saved model and compare with its labels.
 
@@ -34,9 +35,12 @@ def evaluate(
         labels: CSV of labels; None for a folder per class.
         config: for a file that does not carry its recipe (Keras 2): its configuration.
         cache_path: where decoded cutouts are kept; None for a temporary folder.
+        views: how many views of each galaxy to average (:func:`galaxycnn.views.make_views`); None for as
+            many as the model's configuration says.
 
     Returns:
-        What :func:`galaxycnn.evaluation.evaluate_fractions` measures. The baseline is that of the
+        What :func:`galaxycnn.evaluation.evaluate_fractions` measures, the number of ``views`` and
+        the RMSE of a single one. The baseline is that of the
         model's training galaxies, or of these labels where the model file does not hold it.
 
     Raises:
@@ -53,8 +57,9 @@ def evaluate(
         labelled, part = load_part(config.data_preprocessing, images, labels, cache_path or temporary)
         tree = tree or labelled
         truth = _in_columns_of(tree, labelled, part.fractions, labels or images)
-        predicted = predict(network, tree, part)
-    return evaluate_fractions(tree, truth, predicted, baseline or Baseline.fit(tree, truth), seed=config.seed)
+        seen = predict_views(network, tree, part, views or config.evaluation_params.views, fill_mode(config))
+    baseline = baseline or Baseline.fit(tree, truth)
+    return {**seen.summary(truth), **evaluate_fractions(tree, truth, seen.mean, baseline, seed=config.seed)}
 
 
 def _in_columns_of(tree: DecisionTree, labelled: DecisionTree, fractions: Floats, source: str | Path) -> Floats:

@@ -16,6 +16,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
+    views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"
+    parser.add_argument("--views", type=int, metavar="N", help=views)
     parser.add_argument("--json", metavar="FILE", help="write all measures to this file")
     parser.add_argument("--config", metavar="FILE", help="the network's YAML file, for an .h5 of Keras 2")
 
@@ -24,7 +26,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.files import atomic_path
     from galaxycnn.tables import evaluation_table, in_words
 
-    results = galaxycnn.evaluate(arguments.model, arguments.images, arguments.labels, config=arguments.config)
+    results = galaxycnn.evaluate(
+        arguments.model, arguments.images, arguments.labels, config=arguments.config, views=arguments.views
+    )
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1))

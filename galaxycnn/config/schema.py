@@ -253,6 +253,13 @@ class TrainParams(Section):
         return known(name, LOSSES)
 
 
+class EvaluationParams(Section):
+    """How a trained network is measured on the validation and the test part."""
+
+    views: PositiveInt = 1
+    """Views of each galaxy to average: an even number turns and mirrors, 60 is the winner's of the Galaxy Challenge."""
+
+
 class Config(Section):
     """A whole configuration file; ``model_params`` has the keys of its ``model_type``."""
 
@@ -272,3 +279,5 @@ class Config(Section):
     """Random changes of the training images; `null` for none."""
     train_params: TrainParams = TrainParams()
     """Loss and optimisation."""
+    evaluation_params: EvaluationParams = EvaluationParams()
+    """Views to average."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 
 from galaxycnn.artefacts import RunFiles
@@ -33,8 +34,9 @@ from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
 from galaxycnn.tables import evaluation_table, in_words, render
 from galaxycnn.training.callbacks import Fitted, read_state
-from galaxycnn.training.fitting import fit_stage, loss_values, make_losses, predict
+from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
 from galaxycnn.tree import Floats
+from galaxycnn.views import fill_mode, predict_views
 
 
 @dataclass
@@ -193,10 +195,12 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
     predictions: dict[str, Floats] = {}
     parts: dict[str, Any] = {}
     for part in data.parts:
-        predictions[part.name] = predict(model, data.tree, part)
+        views = 1 if part.name == "train" else config.evaluation_params.views
+        seen = predict_views(model, data.tree, part, views, fill_mode(config))
+        predictions[part.name] = seen.mean.astype(np.float32)
         results = evaluate_fractions(data.tree, part.fractions, predictions[part.name], baseline, seed=config.seed)
         loss = loss_values(losses, model, data.tree, part, predictions[part.name])
-        parts[part.name] = {"loss": loss, **results}
+        parts[part.name] = {"loss": loss, **seen.summary(part.fractions), **results}
     results = {
         "model_name": config.model_name,
         "model_type": config.model_params.model_type,
