@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import keras
 from keras import layers
@@ -18,20 +18,34 @@ POOLING = {
     "Flatten": layers.Flatten,
 }
 
+Flattening: TypeAlias = Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"]
+Units: TypeAlias = list[PositiveInt]
+Penalty: TypeAlias = Annotated[float, Field(ge=0)]
+DropRate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+
 
 class BackboneParams(ModelParams):
     """What follows the backbone."""
 
     head: HeadName = "tree"
     """How the last layer's numbers become fractions."""
-    flattening: Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"] = "GlobalAveragePooling2D"
+    flattening: Flattening = "GlobalAveragePooling2D"
     """How the backbone's feature map becomes a vector."""
-    dense_units: list[PositiveInt] = []
+    dense_units: Units = []
     """Units of each dense layer between the backbone and the head."""
-    dense_l2: Annotated[float, Field(ge=0)] = 0.0
+    dense_l2: Penalty = 0.0
     """L2 penalty on the weights of those dense layers."""
-    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout_rate: DropRate | None = None
     """Share of units dropped after each dense layer, or before the last layer where there is no other."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """A key that a family gives another default keeps its meaning, unless the family documents it anew."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            for parent in cls.__mro__[1:]:
+                if field.description is None and issubclass(parent, ModelParams) and name in parent.model_fields:
+                    field.description = parent.model_fields[name].description
 
 
 class BackboneFamily(ModelFamily):

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 PACKAGE = "galaxycnn"
 
@@ -85,3 +87,145 @@ class AnswerGate(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "leading": self.leading}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Positions(keras.layers.Layer):
+    """Adds a learnt vector to each token, so that attention can tell where a patch lies.
+
+    Input shape (batch, tokens, width); output shape the same, or one token more where there is a class token, the last.
+
+    Args:
+        class_token: whether a learnt token is appended (Dosovitskiy et al. 2020, arXiv:2010.11929, equation 1; they put
+            it first, which makes no difference to attention).
+
+    Example:
+        >>> Positions(class_token=True)(ops.zeros((2, 64, 8))).shape[1]
+        65
+    """
+
+    def __init__(self, class_token: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.class_token = class_token
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        _, tokens, width = self.compute_output_shape(input_shape)
+        self.positions = self.add_weight(shape=(tokens, width), initializer="uniform", name="positions")
+        if self.class_token:
+            self.token = self.add_weight(shape=(1, width), initializer="uniform", name="class_token")
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        batch, tokens, width = input_shape
+        if tokens is None:
+            raise ValueError("Positions: the number of tokens must be known")
+        return batch, tokens + self.class_token, width
+
+    def call(self, inputs: Any) -> Any:
+        if self.class_token:
+            token = ops.broadcast_to(self.token, (ops.shape(inputs)[0], *self.token.shape))
+            inputs = ops.concatenate([inputs, ops.cast(token, inputs.dtype)], axis=1)
+        return inputs + self.positions
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "class_token": self.class_token}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AlignedParts(keras.layers.Layer):
+    """Cuts square cutouts into sixteen overlapping parts that show a galaxy from as many sides, all the same way round.
+
+    The views of a cutout are itself, its mirror image, and both turned by 45°. Each view has four corners; they are
+    turned by multiples of 90° until each has the galaxy's centre at its lower right. A cutout turned by 90° or mirrored
+    therefore has the same parts in another order. Turning by 45° interpolates bilinearly; beyond the edge the cutout is
+    mirrored. Source: Dieleman, Willett and Dambre 2015, MNRAS 450, 1441, section 5.1.
+
+    Input shape (batch, side, side, channels), output shape (16 × batch, part_size, part_size, channels): the parts of a
+    cutout follow each other, view by view. :class:`JoinParts` undoes this.
+
+    Args:
+        part_size: side of a part in pixels.
+
+    Example:
+        >>> parts = AlignedParts(45)(ops.zeros((2, 69, 69, 3)))
+        >>> tuple(parts.shape)
+        (32, 45, 45, 3)
+    """
+
+    COUNT = 16
+
+    def __init__(self, part_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part_size = part_size
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        _, height, width, _ = input_shape
+        if height is None or height != width or self.part_size > height:
+            raise ValueError(f"AlignedParts: cannot cut parts of {self.part_size} pixels out of {height}×{width}")
+        self._corners, self._weights = _turned_by_45(height)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        batch = None if input_shape[0] is None else input_shape[0] * self.COUNT
+        return batch, self.part_size, self.part_size, input_shape[-1]
+
+    def call(self, inputs: Any) -> Any:
+        views = [view for turned in (inputs, self._turned(inputs)) for view in (turned, ops.flip(turned, axis=2))]
+        sides = [ops.rot90(view, quarter, axes=(1, 2)) for view in views for quarter in range(4)]
+        parts = ops.stack([side[:, : self.part_size, : self.part_size] for side in sides], axis=1)
+        return ops.reshape(parts, (-1, self.part_size, self.part_size, inputs.shape[-1]))
+
+    def _turned(self, inputs: Any) -> Any:
+        """The cutouts turned by 45°, counterclockwise as by ``rot90``."""
+        pixels = ops.reshape(inputs, (-1, inputs.shape[1] * inputs.shape[2], inputs.shape[-1]))
+        weighted = [
+            ops.take(pixels, corner, axis=1) * ops.cast(weight[:, None], inputs.dtype)
+            for corner, weight in zip(self._corners, self._weights, strict=True)
+        ]
+        return ops.reshape(sum(weighted), (-1, *inputs.shape[1:]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "part_size": self.part_size}
+
+
+def _turned_by_45(side: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Where each pixel of a square turned by 45° comes from: four pixels and their weights, (4, side²) each."""
+    rows, columns = np.indices((side, side)).reshape(2, -1) - (side - 1) / 2
+    sources = np.stack([rows + columns, columns - rows]) / np.sqrt(2) + (side - 1) / 2
+    sources = (side - 1) - np.abs(np.mod(sources, 2 * (side - 1)) - (side - 1))
+    (top, left), (below, right) = np.divmod(sources, 1)
+    bottom, far = np.minimum([top + 1, left + 1], side - 1)
+    corners = [row * side + column for row in (top, bottom) for column in (left, far)]
+    weights = [vertical * horizontal for vertical in (1 - below, below) for horizontal in (1 - right, right)]
+    return np.stack(corners).astype(np.int32), np.stack(weights).astype(np.float32)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class JoinParts(keras.layers.Layer):
+    """Puts what was found in the parts of each galaxy side by side.
+
+    Input shape (count × batch, features), output shape (batch, count × features).
+
+    Args:
+        count: parts of a galaxy, which follow each other.
+
+    Example:
+        >>> JoinParts(2)(ops.convert_to_tensor([[1.0], [2.0], [3.0], [4.0]])).shape[1]
+        2
+    """
+
+    def __init__(self, count: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.count = count
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        batch, features = input_shape
+        if features is None:
+            raise ValueError("JoinParts: the number of features must be known")
+        return None if batch is None else batch // self.count, self.count * features
+
+    def call(self, inputs: Any) -> Any:
+        return ops.reshape(inputs, (-1, self.count * inputs.shape[-1]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "count": self.count}
