@@ -202,3 +202,69 @@ def test_the_data_layer_needs_no_keras():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# -- splits from files, no validation, extra galaxies ----------------------------------------------
+
+
+def test_a_split_file_is_followed(galaxies, tmp_path):
+    images, labels = galaxies
+    drawn = prepare(config_of(images, labels)).split
+    smaller = Split(drawn.train[:10], drawn.validation, drawn.test)
+    smaller.save(tmp_path / "split.csv")
+    data = prepare(config_of(images, labels, split_file=tmp_path / "split.csv"))
+    assert data.split == smaller
+
+
+def test_all_but_the_test_part_may_train(galaxies):
+    data = prepare(config_of(*galaxies, training_size=1.0, test_size=0.2))
+    assert [part.name for part in data.parts] == ["train", "test"]
+    assert (len(data.train), len(data.validation), len(data.test)) == (32, 0, 8)
+
+
+def test_a_split_without_test_galaxies_is_refused(galaxies, tmp_path):
+    drawn = prepare(config_of(*galaxies)).split
+    Split(drawn.train, drawn.validation, []).save(tmp_path / "split.csv")
+    with pytest.raises(DataError, match="no galaxies for test"):
+        prepare(config_of(*galaxies, split_file=tmp_path / "split.csv"))
+
+
+def with_extra(config: Config, images: Path, labels: Path) -> Config:
+    extra = {"extra_images_path": images, "extra_labels_path": labels}
+    return config.model_copy(update={"paths": config.paths.model_copy(update=extra)})
+
+
+@pytest.fixture
+def extra(tmp_path) -> tuple[Path, Path]:
+    """Twelve more galaxies, with ids of their own."""
+    images, labels = kaggle_folder(tmp_path / "extra", 12, seed=1)
+    table = pd.read_csv(labels)
+    table["GalaxyID"] += 1000
+    table.to_csv(labels, index=False)
+    for image in images.iterdir():
+        image.rename(images / f"{int(image.stem) + 1000}.jpg")
+    return images, labels
+
+
+def test_extra_galaxies_train_and_do_nothing_else(galaxies, extra):
+    plain = prepare(config_of(*galaxies))
+    data = prepare(with_extra(config_of(*galaxies), *extra))
+    assert data.split.validation == plain.split.validation and data.split.test == plain.split.test
+    assert data.split.train == [*plain.split.train, *(str(1100 + i) for i in range(12))]
+    truth = pd.read_csv(extra[1], dtype={"GalaxyID": str}).set_index("GalaxyID")
+    np.testing.assert_allclose(data.train.fractions[-12:], truth[list(data.tree.columns)], atol=1e-6)
+    again = prepare(with_extra(config_of(*galaxies), *extra), data.split)
+    assert again.split == data.split
+
+
+def test_an_extra_galaxy_that_is_among_the_others_is_refused(galaxies, tmp_path):
+    images, labels = kaggle_folder(tmp_path / "extra", 12, seed=1)
+    with pytest.raises(DataError, match="12 of the galaxies are among the others, 100 for one"):
+        prepare(with_extra(config_of(*galaxies), images, labels))
+
+
+def test_extra_labels_answer_the_same_questions(galaxies, extra):
+    images, labels = extra
+    pd.read_csv(labels)[["GalaxyID", "Class1.1", "Class1.2", "Class1.3"]].to_csv(labels, index=False)
+    with pytest.raises(DataError, match=r"extra_labels_path: its labels are of Class1, but"):
+        prepare(with_extra(config_of(*galaxies), images, labels))

@@ -48,6 +48,10 @@ class Paths(Section):
     """Folder of images."""
     labels_path: Folder | None = None
     """CSV of labels; none for a folder per class."""
+    extra_images_path: Folder | None = None
+    """More galaxies, for training only: such as those that a trained network has labelled."""
+    extra_labels_path: Folder | None = None
+    """CSV of their labels."""
     plots_path: Folder = Path("metrics_plots")
     """Where the pictures, confusion matrices and `metrics.json` go."""
     models_path: Folder = Path("saved_models")
@@ -198,34 +202,62 @@ class DataAugmentation(Section):
 class Schedule(Section):
     """How the learning rate changes.
 
-    ``cosine`` (after ``warmup_epochs``) and ``exponential`` fall to ``final_fraction`` of it over
-    all epochs; ``plateau`` multiplies it by ``factor`` after ``patience`` epochs without a better
-    ``monitor``.
+    ``cosine`` and ``exponential`` fall to ``final_fraction`` of it over all epochs; ``step``
+    multiplies it by ``factor`` at given ``epochs``, ``plateau`` after ``patience`` epochs without a
+    better ``monitor``. All of these may begin with ``warmup_epochs``.
     """
 
-    name: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    name: Literal["constant", "cosine", "exponential", "plateau", "step"] = "constant"
     """How the learning rate changes in the course of the training."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    """`cosine`: epochs in which it first rises from 0."""
+    """All but `constant`: epochs in which it first rises from 0."""
     final_fraction: Share = 0.01
     """`cosine` and `exponential`: what it falls to in the end, as a fraction of `learning_rate`."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """`plateau`: what it is multiplied by."""
+    """`plateau` and `step`: what it is multiplied by."""
     patience: PositiveInt = 5
     """`plateau`: after how many epochs without a better `monitor`."""
+    epochs: list[PositiveInt] = []
+    """`step`: after which epochs, for example `[300, 400]`."""
 
     @model_validator(mode="after")
     def _possible(self) -> Schedule:
-        if self.warmup_epochs and self.name != "cosine":
-            raise ValueError(f"'warmup_epochs' belongs to the schedule 'cosine', not to {self.name!r}")
+        for key, owners in _SCHEDULES.items():
+            if self.name not in owners and getattr(self, key) != type(self).model_fields[key].default:
+                named = " or ".join(repr(owner) for owner in owners)
+                raise ValueError(f"{key!r} belongs to the schedule {named}, not to {self.name!r}")
+        if self.name == "step" and not self.epochs:
+            raise ValueError("the schedule 'step' needs 'epochs', for example [60, 80]")
+        if self.epochs != sorted(set(self.epochs)):
+            raise ValueError(f"'epochs' must rise from one to the next, unlike {self.epochs}")
         return self
 
 
-class TrainParams(Section):
-    """Optimisation: Adam with these settings."""
+_SCHEDULES = {
+    "warmup_epochs": ("cosine", "exponential", "plateau", "step"),
+    "final_fraction": ("cosine", "exponential"),
+    "factor": ("plateau", "step"),
+    "patience": ("plateau",),
+    "epochs": ("step",),
+}
+"""The schedules that each key of one belongs to."""
 
+
+class TrainParams(Section):
+    """What is minimised, and how."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Adam, Adam with decoupled weight decay, or gradient descent with Nesterov momentum 0.9."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
-    """Learning rate of Adam."""
+    """Learning rate of the optimizer."""
+    weight_decay: Annotated[float, Field(gt=0)] | None = None
+    """`adamw`: this times the learning rate is the share of a weight that every update takes off (not of biases)."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient of all weights together; longer ones are scaled down."""
+    average_weights: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a running average of the weights, which is validated, kept and used in their place."""
+    accumulate_batches: PositiveInt = 1
+    """Batches whose gradients are averaged for one update of the weights."""
     schedule: Schedule = Schedule()
     """How the learning rate changes."""
     loss_function: str = "mean_squared_error"
@@ -251,6 +283,14 @@ class TrainParams(Section):
     @classmethod
     def _known_loss(cls, name: str) -> str:
         return known(name, LOSSES)
+
+    @model_validator(mode="after")
+    def _possible(self) -> TrainParams:
+        if self.optimizer == "adamw" and self.weight_decay is None:
+            raise ValueError("the optimizer 'adamw' needs a 'weight_decay', for example 0.05")
+        if self.optimizer != "adamw" and self.weight_decay is not None:
+            raise ValueError(f"'weight_decay' belongs to the optimizer 'adamw', not to {self.optimizer!r}")
+        return self
 
 
 class EvaluationParams(Section):

@@ -63,6 +63,7 @@ class Catalogue:
         fractions: float32 vote fractions 0…1, shape (galaxies, columns), in the order of
             ``tree.columns``; NaN where a galaxy has no answer to a question.
         problems: the galaxies that were left out.
+        extra: how many of the galaxies, the last ones, are for training only.
     """
 
     tree: DecisionTree
@@ -70,9 +71,30 @@ class Catalogue:
     paths: list[Path]
     fractions: NDArray[np.float32]
     problems: list[Problem] = field(default_factory=list)
+    extra: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def joined(self, other: Catalogue) -> Catalogue:
+        """These galaxies and then those of ``other`` as extra ones.
+
+        Raises:
+            DataError: the two answer other questions, or share a name.
+        """
+        if other.tree.columns != self.tree.columns:
+            raise DataError(
+                f"paths.extra_labels_path: its labels are of {', '.join(q.name for q in other.tree.questions)}, but the"
+                f" others of {', '.join(q.name for q in self.tree.questions)}"
+            )
+        shared = np.intersect1d(self.ids, other.ids)
+        if len(shared):
+            raise DataError(
+                f"paths.extra_images_path: {len(shared)} of the galaxies are among the others, {shared[0]} for one"
+            )
+        fractions = np.concatenate([self.fractions, other.fractions])
+        ids, problems = np.concatenate([self.ids, other.ids]), [*self.problems, *other.problems]
+        return Catalogue(self.tree, ids, [*self.paths, *other.paths], fractions, problems, len(other))
 
     def only(self, rows: NDArray[np.intp]) -> Catalogue:
         """The galaxies at these rows, with no problems."""
@@ -85,9 +107,15 @@ def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
     ``auto`` takes ``folders`` where there is no label file, ``kaggle`` where the label file has a
     column of Galaxy Zoo 2 (``Class1.1``), and ``table`` otherwise.
 
+    The galaxies of ``paths.extra_images_path`` come last.
+
     Raises:
         DataError: a file or folder is missing, or no galaxy has both an image and labels.
     """
+    if paths.extra_images_path is not None:
+        extra = Paths(images_path=paths.extra_images_path, labels_path=paths.extra_labels_path)
+        alone = paths.model_copy(update={"extra_images_path": None})
+        return read_catalogue(alone, layout).joined(read_catalogue(extra, layout))
     if not paths.images_path.is_dir():
         raise DataError(
             f"paths.images_path: there is no folder of images at {paths.images_path}; name yours"

@@ -97,19 +97,26 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     preprocessing = config.data_preprocessing
     simulate_if_absent(config)
     galaxies = load_galaxies(preprocessing, config.paths)
-    if split is None and preprocessing.split_file is not None:
-        split = Split.load(preprocessing.split_file)
     if split is None:
-        targets = galaxies.targets
-        first = targets.fractions[:, targets.tree.slice(targets.tree.questions[0])]
-        strata = first.argmax(axis=1) if preprocessing.stratify else None
-        split = make_split(galaxies.ids, strata, preprocessing.training_size, preprocessing.test_size, config.seed)
+        split = _split(galaxies, preprocessing, config.seed)
     parts = {name: galaxies.part(name, rows) for name, rows in split.rows(galaxies.ids).items()}
     for name in ("train", "test"):
         if not len(parts[name]):
             raise DataError(f"the split has no galaxies for {name}")
     leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts))
     return GalaxyData(galaxies.targets.tree, **parts, problems=galaxies.problems, leaks=leaks)
+
+
+def _split(galaxies: Galaxies, preprocessing: DataPreprocessing, seed: int) -> Split:
+    """The split of the configuration's file or of its seed; extra galaxies train."""
+    if preprocessing.split_file is not None:
+        split = Split.load(preprocessing.split_file)
+    else:
+        ours, targets = np.flatnonzero(~galaxies.extra), galaxies.targets
+        first = targets.fractions[ours, targets.tree.slice(targets.tree.questions[0])]
+        strata = first.argmax(axis=1) if preprocessing.stratify else None
+        split = make_split(galaxies.ids[ours], strata, preprocessing.training_size, preprocessing.test_size, seed)
+    return split.with_training(galaxies.ids[galaxies.extra])
 
 
 def load_part(
@@ -147,6 +154,11 @@ class Galaxies:
     @property
     def ids(self) -> NDArray[np.str_]:
         return self.catalogue.ids[self._rows]
+
+    @property
+    def extra(self) -> NDArray[np.bool_]:
+        """Which galaxies are for training only: shape (galaxies,)."""
+        return self._rows >= len(self.catalogue) - self.catalogue.extra
 
     @property
     def _rows(self) -> NDArray[np.intp]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Split:
         if table["id"].duplicated().any():
             raise DataError(f"{path} has {table['id'][table['id'].duplicated()].iloc[0]!r} twice")
         return cls(**{part: table["id"][table["part"] == part].tolist() for part in PARTS})
+
+    def with_training(self, ids: Iterable[str]) -> Split:
+        """The same split with more galaxies to train on, those that it has no part for."""
+        known = {name for _, names in self for name in names}
+        return Split([*self.train, *(str(name) for name in ids if name not in known)], self.validation, self.test)
 
     def rows(self, ids: NDArray[np.str_]) -> dict[str, NDArray[np.intp]]:
         """Where each part's galaxies stand among ``ids``.
