@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galaxycnn.bootstrap import interval, rmse_intervals
 from galaxycnn.errors import DataError
 from galaxycnn.tree import DecisionTree
 
@@ -26,6 +27,9 @@ WALKS = {"true_walk": "volunteers' walk", "predicted_walk": "predicted walk"}
 
 EXCESS = 1e-3
 """A fraction exceeds its parent's where it is larger by more than this (rounding is not a violation)."""
+
+ROUNDING = 1e-6
+"""A sum holds where it is missed by less than float32 rounding."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def evaluate_fractions(
           ``mse``, ``rmse``, ``accuracy``, ``macro_f1``, ``weighted_f1`` (of the largest fraction within the
           question, as the Keras metric takes it), ``intervals`` (95 %) and ``baseline`` (predict-the-mean,
           predict-the-majority);
+          ``per_answer``: ``rmse``, ``intervals`` and ``baseline`` of each answer, in the order of ``answers``;
           ``confusion["true_walk"]`` and ``["predicted_walk"]``: ``n``, ``counts`` (rows true, columns
           predicted), scores and the ``baseline`` accuracy among the galaxies for which the walk down
           the true, or the predicted, tree comes to the question;
@@ -141,8 +146,9 @@ def evaluate_fractions(
 
     generator = np.random.default_rng(seed)
     errors = _squared_errors(tree, truth, predicted)
-    rmse_intervals = _rmse_intervals(errors, resamples, generator)
+    mse, intervals = errors.mean(axis=0), rmse_intervals(errors, resamples, generator)
     baseline_mse = _squared_errors(tree, truth, baseline.fractions).mean(axis=0)
+    overall, answer = len(tree.questions), len(tree.questions) + 1 + np.arange(len(tree.columns))
     answers = chosen_answers(tree, truth), chosen_answers(tree, predicted)
     walks = dict(zip(WALKS, (tree.reached(truth), tree.reached(predicted)), strict=True))
     sums = _sums(tree, predicted)
@@ -152,19 +158,23 @@ def evaluate_fractions(
         here, size = tree.slice(question), len(question)
         true, guessed = answers[0][:, i], answers[1][:, i]
         counts = confusion_counts(true, guessed, size)
-        intervals = _score_intervals(counts, resamples, generator)
         outputs[question.name] = {
             "text": question.text,
             "columns": question.columns,
             "answers": [answer.name for answer in question.answers],
             "n": len(truth),
-            **_errors(errors[:, i].mean()),
+            **_errors(mse[i]),
             **scores(counts),
-            "intervals": {**intervals, "rmse": rmse_intervals[i]},
+            "intervals": {**_score_intervals(counts, resamples, generator), "rmse": intervals[i]},
             "baseline": {
                 **_errors(baseline_mse[i]),
                 **scores(confusion_counts(true, baseline.answers[i], size)),
                 "answer": question.answers[baseline.answers[i]].name,
+            },
+            "per_answer": {
+                "rmse": np.sqrt(mse[answer[here]]),
+                "intervals": {"rmse": intervals[answer[here]]},
+                "baseline": {"rmse": np.sqrt(baseline_mse[answer[here]])},
             },
             "confusion": {
                 walk: _confusion(true[reached[:, i]], guessed[reached[:, i]], size, baseline.reached_answers[i])
@@ -173,12 +183,12 @@ def evaluate_fractions(
             "sums": sums[i],
             "calibration": reliability(truth[:, here], predicted[:, here]),
         }
-    overall = {
-        **_errors(errors[:, -1].mean()),
-        "intervals": {"rmse": rmse_intervals[-1]},
-        "baseline": _errors(baseline_mse[-1]),
+    total = {
+        **_errors(mse[overall]),
+        "intervals": {"rmse": intervals[overall]},
+        "baseline": _errors(baseline_mse[overall]),
     }
-    return _plain({"n": len(truth), "overall": overall, "outputs": outputs})
+    return _plain({"n": len(truth), "overall": total, "outputs": outputs})
 
 
 # -- classification ------------------------------------------------------------------------------
@@ -260,9 +270,10 @@ def reliability(truth: ArrayLike, predicted: ArrayLike, bins: int = 10) -> Resul
 
 
 def _squared_errors(tree: DecisionTree, truth: Floats, predicted: Floats) -> Floats:
-    """Mean square error of each galaxy for each question and, last, over all columns."""
+    """Mean square error of each galaxy for each question, over all columns, and of each column."""
     squares = np.square(predicted - truth)
-    return np.stack([squares[:, tree.slice(q)].mean(axis=1) for q in tree.questions] + [squares.mean(axis=1)], axis=1)
+    questions = [squares[:, tree.slice(q)].mean(axis=1) for q in tree.questions]
+    return np.column_stack([*questions, squares.mean(axis=1), squares])
 
 
 def _errors(mse: float) -> dict[str, float]:
@@ -281,11 +292,19 @@ def _sums(tree: DecisionTree, predicted: Floats) -> list[Results]:
     return found
 
 
+def missed_sums(results: Results) -> dict[str, Results]:
+    """The ``sums`` of the questions whose answers miss their total, worst first.
+
+    Example:
+        >>> missed_sums({"outputs": {"Class1": {"sums": {"mean": 2e-8}}, "Class2": {"sums": {"mean": 0.0312}}}})
+        {'Class2': {'mean': 0.0312}}
+    """
+    sums = {name: output["sums"] for name, output in results["outputs"].items()}
+    missed = [name for name, figures in sums.items() if (figures["mean"] or 0) >= ROUNDING]
+    return {name: sums[name] for name in sorted(missed, key=lambda name: -sums[name]["mean"])}
+
+
 # -- 95 % intervals ------------------------------------------------------------------------------
-
-
-def _interval(resampled: Floats) -> Floats:
-    return np.percentile(resampled, [2.5, 97.5], axis=0).T
 
 
 def _score_intervals(counts: Integers, resamples: int, generator: np.random.Generator) -> dict[str, Floats]:
@@ -293,15 +312,7 @@ def _score_intervals(counts: Integers, resamples: int, generator: np.random.Gene
     n = counts.sum()
     drawn = generator.multinomial(n, counts.ravel() / n, size=resamples).reshape(-1, *counts.shape)
     resampled = scores(drawn)
-    return {name: _interval(resampled[name]) for name in ("accuracy", "macro_f1")}
-
-
-def _rmse_intervals(errors: Floats, resamples: int, generator: np.random.Generator) -> Floats:
-    """Intervals of the root mean of each column of ``errors`` (galaxies, columns): (columns, 2)."""
-    n = len(errors)
-    errors = np.sort(errors, axis=0)  # so that the order of the galaxies does not matter
-    means = [np.bincount(generator.integers(n, size=n), minlength=n) @ errors / n for _ in range(resamples)]
-    return _interval(np.sqrt(means))
+    return {name: interval(resampled[name]) for name in ("accuracy", "macro_f1")}
 
 
 # -- in and out ----------------------------------------------------------------------------------

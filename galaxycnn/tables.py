@@ -1,4 +1,4 @@
-"""The results of an evaluation as a table for an 80-column terminal, and as one sentence."""
+"""The results of an evaluation as tables for an 80-column terminal, and in sentences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from galaxycnn.evaluation import missed_sums
+from galaxycnn.leaderboard import leaderboard_sentence
 
 Results = dict[str, Any]
 WIDTH = 80
-ROUNDING = 1e-6
-"""A sum holds where it is missed by less than float32 rounding."""
+MOST_NAMED = 3
+"""How many of the questions whose sums are missed a sentence names."""
 
 
 def evaluation_table(results: Results, part: str) -> Table:
@@ -21,9 +25,7 @@ def evaluation_table(results: Results, part: str) -> Table:
     predict-the-majority, ``mean`` the RMSE of predict-the-mean. Figures are over all galaxies, those
     marked ``reached`` over the galaxies whose volunteers' walk comes to the question.
     """
-    table = Table(
-        title=f"{part}: {results['n']:,} galaxies", title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False
-    )
+    table = _plain_table(f"{part}: {results['n']:,} galaxies")
     table.add_column("output", no_wrap=True, max_width=11)
     headings = "accuracy\n[95 %]", "majority", "reached\nn", "reached\nacc.", "macro\nF1", "RMSE", "mean\nRMSE", "MSE"
     for heading in headings:
@@ -40,6 +42,33 @@ def evaluation_table(results: Results, part: str) -> Table:
             *_errors(output),
         )
     table.add_row("all columns", "", "", "", "", "", *_errors(results["overall"]), style="bold")
+    return table
+
+
+def answer_table(results: Results) -> Table:
+    """One row per answer: its RMSE with the 95 % interval, and that of predict-the-mean.
+
+    Example:
+        >>> figures = {"rmse": [0.11, 0.09], "intervals": {"rmse": [[0.10, 0.12], [0.08, 0.1]]}}
+        >>> per_answer = figures | {"baseline": {"rmse": [0.26, 0.262]}}
+        >>> outputs = {"Class1": {"answers": ["smooth", "disk"], "per_answer": per_answer}}
+        >>> print(render(answer_table({"outputs": outputs})))
+                                   RMSE  mean
+        output answer            [95 %]  RMSE
+        Class1 smooth 0.110 [.100 .120] 0.260
+               disk   0.090 [.080 .100] 0.262
+    """
+    table = _plain_table()
+    table.add_column("output", no_wrap=True, max_width=20)
+    table.add_column("answer", no_wrap=True, max_width=32)
+    for heading in ("RMSE\n[95 %]", "mean\nRMSE"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, output in results["outputs"].items():
+        figures = output["per_answer"]
+        columns = output["answers"], figures["rmse"], figures["intervals"]["rmse"], figures["baseline"]["rmse"]
+        for i, (answer, rmse, limits, mean) in enumerate(zip(*columns, strict=True)):
+            named = Text(answer)  # which may hold what Rich takes for markup
+            table.add_row("" if i else name, named, f"{_number(rmse)} [{_limits(limits)}]", _number(mean))
     return table
 
 
@@ -66,24 +95,29 @@ def verdict(results: Results) -> str:
 
 
 def sums_sentence(results: Results) -> str:
-    """How far each question's answers miss the sum that the decision tree gives them, on average.
+    """Which questions' answers miss the sum that the decision tree gives them, and by how much on average.
 
     Example:
         >>> sums_sentence({"outputs": {"Class1": {"sums": {"mean": 2e-8}}, "Class2": {"sums": {"mean": 0.0312}}}})
-        "the tree's sums: Class1 holds, Class2 missed by 0.031"
+        "the tree's sums: 1 of 2 holds; missed on average by 0.031 in Class2"
     """
-    missed = {name: output["sums"]["mean"] for name, output in results["outputs"].items()}
-    questions = [
-        f"{name} {'holds' if miss < ROUNDING else f'missed by {_number(miss)}'}"
-        for name, miss in missed.items()
-        if miss is not None
-    ]
-    return f"the tree's sums: {', '.join(questions) or 'none is determined by these questions'}"
+    determined = sum(output["sums"]["mean"] is not None for output in results["outputs"].values())
+    missed = missed_sums(results)
+    if not missed:
+        return f"the tree's sums: {'all hold' if determined else 'none is determined by these questions'}"
+    hold = determined - len(missed)
+    named = ", ".join(f"{_number(sums['mean'])} in {name}" for name, sums in list(missed.items())[:MOST_NAMED])
+    others = f", less in {len(missed) - MOST_NAMED} others" if len(missed) > MOST_NAMED else ""
+    return (
+        f"the tree's sums: {hold or 'none'} of {determined} hold{'s' if hold < 2 else ''}; "
+        f"missed on average by {named}{others}"
+    )
 
 
 def in_words(results: Results) -> str:
-    """The sentences that stand below a table: the verdict, and how far the tree's sums are missed."""
-    return f"{verdict(results)}\n{sums_sentence(results)}"
+    """The sentences that stand below a table: the verdict, which of the tree's sums are missed, the place of 2014."""
+    sentences = verdict(results), sums_sentence(results), leaderboard_sentence(results)
+    return "\n".join(sentence for sentence in sentences if sentence)
 
 
 def render(table: Table, width: int = WIDTH) -> str:
@@ -99,6 +133,10 @@ def render(table: Table, width: int = WIDTH) -> str:
     text = StringIO()
     Console(file=text, width=width, color_system=None, force_terminal=False, force_jupyter=False).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _plain_table(title: str | None = None) -> Table:
+    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _errors(figures: Results) -> tuple[str, str, str]:

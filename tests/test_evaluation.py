@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
+from galaxycnn.bootstrap import rmse_difference
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import Baseline, chosen_answers, confusion_counts, evaluate_fractions, reliability, scores
-from galaxycnn.tables import evaluation_table, render, verdict
+from galaxycnn.leaderboard import KNOWN_PLACES, TEST_GALAXIES, place
+from galaxycnn.tables import answer_table, evaluation_table, in_words, render, sums_sentence, verdict
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 TASK_1 = GALAXY_ZOO_2.subset(["Class1"])
@@ -67,6 +69,34 @@ def test_figures_known_by_hand():
     assert edge_on["accuracy"] == 0.75
     assert roundness["answers"] == ["round", "in between", "cigar-shaped"]
     assert results["overall"]["mse"] == pytest.approx((1.28 + 0.7**2 + 0.1**2 + 0.32 + 0.6**2 + 0.1**2 + 0.1**2) / 32)
+
+
+def test_each_answer_has_its_error_and_that_of_the_mean():
+    roundness = evaluate(TASK_2, HAND_TRUTH, HAND_PREDICTED)["outputs"]["Class7"]["per_answer"]
+    assert roundness["rmse"] == pytest.approx(np.sqrt([(0.4**2 + 0.6**2) / 4, (0.4**2 + 0.1**2) / 4, 0.1**2 / 4]))
+    assert roundness["baseline"]["rmse"] == pytest.approx(np.std(np.array(HAND_TRUTH)[:, 5:], axis=0))
+
+
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_answers_add_up_to_their_question_and_questions_to_the_whole(tree):
+    truth = galaxies(tree, 200)
+    results = evaluate(tree, truth, noisy(truth), resamples=50)
+    squares = []
+    for output in results["outputs"].values():
+        for figures, total in (
+            (output["per_answer"], output),
+            (output["per_answer"]["baseline"], output["baseline"]),
+        ):
+            assert np.square(figures["rmse"]).mean() == pytest.approx(total["mse"])
+        for rmse, (low, high) in zip(*_answers_and_intervals(output), strict=True):
+            assert low <= rmse <= high
+        squares += np.square(output["per_answer"]["rmse"]).tolist()
+    assert len(squares) == len(tree.columns)
+    assert np.mean(squares) == pytest.approx(results["overall"]["mse"])
+
+
+def _answers_and_intervals(output):
+    return output["per_answer"]["rmse"], output["per_answer"]["intervals"]["rmse"]
 
 
 def test_each_walk_has_its_own_mask():
@@ -255,6 +285,35 @@ def test_a_baseline_survives_saving():
     assert evaluate_fractions(TASK_2, truth, truth, again) == evaluate_fractions(TASK_2, truth, truth, baseline)
 
 
+# -- two predictions of the same galaxies -------------------------------------------------------------
+
+
+def test_the_interval_of_a_difference_covers_it_about_as_often_as_it_says():
+    generator = np.random.default_rng(3)
+    easy_or_hard = generator.gamma(1, 0.01, size=(200, 400))
+    covered = 0
+    for i, first in enumerate(easy_or_hard):
+        second = first * generator.gamma(20, 0.05, size=400)  # as large on average
+        low, high = rmse_difference(first, second, resamples=300, seed=i)[1]
+        covered += low <= 0 <= high
+    assert 178 <= covered <= 199
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 1000))
+def test_a_difference_changes_its_sign_with_the_order(count, seed):
+    first, second = np.random.default_rng(seed).gamma(1, 0.01, size=(2, count))
+    difference, (low, high) = rmse_difference(first, second, resamples=50)
+    backwards, (lowest, highest) = rmse_difference(second, first, resamples=50)
+    assert (backwards, lowest, highest) == pytest.approx((-difference, -high, -low))
+    assert low <= high
+
+
+def test_a_comparison_of_other_galaxies_is_refused():
+    with pytest.raises(DataError, match="the same galaxies twice, got 3 and 2"):
+        rmse_difference([0.1, 0.2, 0.3], [0.1, 0.2])
+
+
 # -- edges ------------------------------------------------------------------------------------------
 
 
@@ -314,6 +373,37 @@ def test_the_table_fits_a_terminal_and_names_every_output(tree, perfect):
         assert rows[name].endswith(f"{output['rmse']:.3f} {output['baseline']['rmse']:.3f} {output['mse']:.4f}")
 
 
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_the_table_of_answers_fits_a_terminal_and_names_every_answer(tree):
+    truth = galaxies(tree, 100)
+    results = evaluate(tree, truth, noisy(truth), resamples=10)
+    lines = render(answer_table(results)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) == 2 + len(tree.columns)
+    for line, column in zip(lines[2:], tree.columns, strict=True):
+        assert f" {tree.answer_name(column)} " in line
+    assert [line.split()[0] for line in lines[2:] if line[0] != " "] == [q.name for q in tree.questions]
+
+
+def test_answers_that_look_like_markup_are_shown_as_they_are():
+    tree = DecisionTree.from_classes({"label": ["[bold]", "[/x]"]})
+    truth = [[1.0, 0.0], [0.0, 1.0]]
+    assert "[/x]" in render(answer_table(evaluate(tree, truth, truth, resamples=5)))
+
+
+def test_one_line_says_which_sums_are_missed():
+    def sentence(*means):
+        return sums_sentence({"outputs": {f"Class{i}": {"sums": {"mean": m}} for i, m in enumerate(means, start=1)}})
+
+    assert sentence(1e-8, 2e-8, None) == "the tree's sums: all hold"
+    assert sentence(None) == "the tree's sums: none is determined by these questions"
+    assert sentence(0.02, 1e-8, 0.05).endswith("1 of 3 holds; missed on average by 0.050 in Class3, 0.020 in Class1")
+    everything = sentence(*(0.01 * i for i in range(1, 12)))
+    assert everything.startswith("the tree's sums: none of 11 holds")
+    assert everything.endswith("0.110 in Class11, 0.100 in Class10, 0.090 in Class9, less in 8 others")
+    assert "\n" not in everything
+
+
 def test_the_table_leaves_undefined_figures_out():
     row = render(evaluation_table(evaluate(TASK_2, HAND_TRUTH[:1], HAND_PREDICTED[:1]), "test")).splitlines()[4]
     assert row.split()[:1] == ["Class2"]
@@ -328,6 +418,33 @@ def test_the_verdict_says_whether_the_model_learned():
     bad = verdict(evaluate(TASK_2, truth, galaxies(TASK_2, 400, seed=9)))
     assert bad.startswith("did not beat predict-the-mean")
     assert bad.endswith("in 0 of 3 outputs")
+
+
+# -- the leaderboard of 2014 --------------------------------------------------------------------------
+
+
+def test_known_places_are_in_order():
+    ranks, scores_ = zip(*((known.rank, known.rmse) for known in KNOWN_PLACES), strict=True)
+    assert list(ranks) == sorted(set(ranks))
+    assert list(scores_) == sorted(set(scores_))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_better_score_is_never_placed_behind(one, other):
+    def best_rank(rmse):
+        words = place(rmse)
+        return 0 if words.startswith("ahead") else int(words.split("rank ")[1].split()[0])
+
+    assert best_rank(min(one, other)) <= best_rank(max(one, other))
+
+
+@pytest.mark.parametrize(
+    "tree, count, shown", [("all", TEST_GALAXIES, True), ("all", 61_578, False), ("task 2", TEST_GALAXIES, False)]
+)
+def test_a_place_is_given_for_the_full_test_set_alone(tree, count, shown):
+    truth = galaxies(TREES[tree], 20)
+    results = evaluate(TREES[tree], truth, noisy(truth, 0.09), resamples=5) | {"n": count}
+    assert ("of 2014" in in_words(results)) == shown
 
 
 def test_chosen_answers_are_positions_within_each_question():

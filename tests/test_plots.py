@@ -15,11 +15,13 @@ from galaxycnn.errors import DataError, UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions, galaxy_errors
 from galaxycnn.plots import (
     EvaluatedPart,
+    answer_errors,
     best_epoch,
     calibration_curves,
     confusion_matrices,
     fraction_scatter,
     gallery,
+    sum_deviations,
     training_curves,
     walks_in_words,
     write_all,
@@ -64,6 +66,8 @@ def texts(path: Path) -> list[str]:
 # -- every picture ----------------------------------------------------------------------------------
 
 PICTURES = {
+    "answers": lambda part, tree, path: answer_errors(tree, part.results, path, part="test"),
+    "sums": lambda part, tree, path: sum_deviations(part.results, path, part="test"),
     "curves": lambda part, tree, path: training_curves(history([q.name for q in tree.questions]), path),
     "confusion": lambda part, tree, path: confusion_matrices(part.results, path, part="test"),
     "calibration": lambda part, tree, path: calibration_curves(part.results, path, part="test"),
@@ -153,13 +157,65 @@ def test_confusion_matrices_name_both_walks_and_show_their_own_counts(tmp_path):
     assert words[-1] == "Confusion matrices of Run: test, 300 galaxies"
     for question, output in part.results["outputs"].items():
         headings = [word for word in words if word.startswith(f"{question}: {output['text']}")]
-        assert len(headings) == (1 if question == "Class1" else 2)
+        assert len(headings) == 1
         for confusion in output["confusion"].values():
             assert {str(count) for row in confusion["counts"] for count in row} <= set(words)
             assert any(f"accuracy {confusion['accuracy']:.3f}" in word for word in words)
     assert any("galaxies on the volunteers' walk" in word for word in words)
     assert any("galaxies on the predicted walk" in word for word in words)
-    assert {"smooth", "cigar-shaped", "share of the volunteers' answer"} <= set(words)
+    assert {"smooth", "cigar-shaped", "volunteers' answer"} <= set(words)
+
+
+def test_all_questions_of_the_tree_fit_a_page_with_their_shares(tmp_path):
+    part = evaluated(GALAXY_ZOO_2, 60)
+    words = texts(confusion_matrices(part.results, tmp_path / "confusion.svg", part="test"))
+    for question, output in part.results["outputs"].items():
+        assert f"{question}: {output['text']}" in words
+    top = part.results["outputs"]["Class6"]["confusion"]["true_walk"]["counts"][0]
+    assert {f"{100 * count / sum(top):.0f} %" for count in top if count} <= set(words)
+    with Image.open(confusion_matrices(part.results, tmp_path / "confusion.png", part="test")) as image:
+        assert max(image.size) < 1.5 * min(image.size)
+
+
+def test_answers_stand_below_the_answers_that_lead_to_them(tmp_path):
+    part = evaluated(GALAXY_ZOO_2, 60)
+    words = texts(answer_errors(GALAXY_ZOO_2, part.results, tmp_path / "answers.svg", part="test", name="Run"))
+    assert "RMSE of each answer of Run: test, 60 galaxies" in words
+    order = [word.split(":")[0] for word in words if word.startswith("Class")]
+    assert order == [f"Class{i}" for i in (1, 2, 3, 4, 5, 10, 11, 9, 7, 6, 8)]
+    assert "Class5: How prominent is the central bulge? (spiral or no spiral)" in words
+    for column in GALAXY_ZOO_2.columns:
+        assert GALAXY_ZOO_2.answer_name(column) in words
+
+
+def test_questions_without_the_ones_that_lead_to_them_have_answers_to_draw(tmp_path):
+    tree = GALAXY_ZOO_2.subset(["Class5", "Class9"])
+    part = evaluated(GALAXY_ZOO_2, 20)
+    columns = GALAXY_ZOO_2.indices(tree.columns)
+    truth, predicted = part.truth[:, columns], part.predicted[:, columns]
+    results = evaluate_fractions(tree, truth, predicted, Baseline.fit(tree, truth), resamples=10)
+    words = texts(answer_errors(tree, results, tmp_path / "answers.svg", part="test"))
+    assert "Class9: What shape is the edge-on bulge?" in words
+
+
+def test_missed_sums_are_drawn_for_the_questions_that_miss_them(tmp_path):
+    truth, _ = sample(TASK_2, 50)
+    predicted = truth.copy()
+    predicted[:, TASK_2.slice("Class7")] += 0.1
+    results = evaluate_fractions(TASK_2, truth, predicted, Baseline.fit(TASK_2, truth), resamples=10)
+    words = texts(sum_deviations(results, tmp_path / "sums.svg", part="test", name="Run"))
+    assert [word for word in words if word.startswith("Class")] == ["Class7: How rounded is it?"]
+    assert "0.300" in words
+    assert any(word.startswith("at most 0.30; answer above its parent: ") for word in words)
+
+
+def test_there_is_no_picture_of_sums_that_hold(tmp_path):
+    truth, _ = sample(TASK_2, 50)
+    results = evaluate_fractions(TASK_2, truth, truth, Baseline.fit(TASK_2, truth), resamples=10)
+    with pytest.raises(DataError, match="all sums of the tree hold"):
+        sum_deviations(results, tmp_path / "sums.png", part="test")
+    part = EvaluatedPart("test", list(range(50)), truth, truth, results)
+    assert not [path for path in write_all(tmp_path / "plots", TASK_2, [part]) if "sums" in path.name]
 
 
 def test_calibration_shows_each_answer_and_error(tmp_path):
@@ -167,7 +223,7 @@ def test_calibration_shows_each_answer_and_error(tmp_path):
     words = texts(calibration_curves(part.results, tmp_path / "calibration.svg", part="validation"))
     assert {"smooth", "edge-on", "in between", "predicted fraction"} <= set(words)
     for question, output in part.results["outputs"].items():
-        assert f"{question}: expected error {output['calibration']['error']:.3f}" in words
+        assert {f"{question}: {output['text']}", f"expected error {output['calibration']['error']:.3f}"} <= set(words)
 
 
 def test_one_hot_labels_are_shown_as_histograms(tmp_path):
@@ -207,6 +263,9 @@ def test_walks_stop_where_the_tree_does():
     ]
 
 
+KINDS = "answers", "calibration", "confusion", "fractions", "sums"
+
+
 def test_write_all_writes_a_picture_of_each_kind_per_part(tmp_path):
     part = evaluated(EVERYDAY)
     blind = EvaluatedPart("train", part.ids, part.truth, part.predicted, part.results)
@@ -214,6 +273,6 @@ def test_write_all_writes_a_picture_of_each_kind_per_part(tmp_path):
     assert sorted(written) == sorted((tmp_path / "plots").iterdir())
     assert {path.name for path in written} == {
         "training_curves.png",
-        *(f"{kind}_{p}.png" for kind in ("confusion", "calibration", "fractions") for p in ("train", "test")),
+        *(f"{kind}_{p}.png" for kind in KINDS for p in ("train", "test")),
         "gallery_test.png",
     }

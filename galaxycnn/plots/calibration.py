@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from galaxycnn.plots.style import BLUE, COLOUR_MAP, COLOURS, GREY, MARKERS, RED, grid_size, panels, part_title, picture
+from galaxycnn.plots.style import (
+    BLUE,
+    COLOUR_MAP,
+    COLOURS,
+    GREY,
+    MARKERS,
+    RED,
+    grid_columns,
+    grid_size,
+    panels,
+    part_title,
+    picture,
+)
 from galaxycnn.tree import DecisionTree
 
 Results = dict[str, Any]
 Floats = NDArray[np.float64]
-COLUMNS = 3
 FEW = 10
 """Below this many galaxies in a bin its mean is mostly noise."""
+STEP = 0.2
+"""Axes end at a multiple of this."""
 
 
 def calibration_curves(results: Results, path: str | Path, *, part: str, name: str = "") -> Path:
     """Draw one panel per question: mean true against mean predicted fraction in bins, above how many galaxies.
 
     On the diagonal a fraction means what it says; below it the network claims too much. Points of fewer
-    than :data:`FEW` galaxies are hollow.
+    than :data:`FEW` galaxies are hollow. Axes end above the largest mean fraction, since answers far down
+    the tree are given by few.
 
     Args:
         results: what :func:`galaxycnn.evaluation.evaluate_fractions` returned.
@@ -34,9 +49,9 @@ def calibration_curves(results: Results, path: str | Path, *, part: str, name: s
     """
     outputs = results["outputs"]
     title = f"{part_title('Calibration', name, part, results['n'])} (hollow: fewer than {FEW})"
-    columns = min(COLUMNS, len(outputs))
+    columns = grid_columns(len(outputs))
     rows = -(-len(outputs) // columns)
-    with picture(path, *grid_size(max(len(outputs), 1), COLUMNS, 4.2, 4.6), title) as figure:
+    with picture(path, *grid_size(len(outputs), columns, 4.2, 4.8), title) as figure:
         grid = figure.add_gridspec(2 * rows, columns, height_ratios=[3, 1] * rows)
         for i, (question, output) in enumerate(outputs.items()):
             row, column = divmod(i, columns)
@@ -48,19 +63,21 @@ def calibration_curves(results: Results, path: str | Path, *, part: str, name: s
 
 def _reliability(upper: Axes, lower: Axes, question: str, output: Results) -> None:
     calibration = output["calibration"]
-    edges = calibration["edges"]
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    means = [mean for key in ("predicted", "true") for row in calibration[key] for mean in row if mean is not None]
+    end = min(1.0, STEP * ceil(max(means) / STEP)) if max(means) > 0 else STEP
+    upper.plot([0, end], [0, end], color=GREY, linestyle=":", linewidth=1)
     for i, answer in enumerate(output["answers"]):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         predicted, true, count = (np.array(calibration[key][i], float) for key in ("predicted", "true", "count"))
         many = count >= FEW
         upper.plot(predicted[many], true[many], color=colour, marker=marker, label=answer, markeredgecolor="white")
         upper.plot(predicted[~many], true[~many], marker, color=colour, markerfacecolor="none")
-        lower.stairs(count, edges, color=colour, linewidth=1.4)
-    upper.set(title=f"{question}: expected error {calibration['error']:.3f}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        lower.stairs(count, calibration["edges"], color=colour, linewidth=1.4)
+    upper.set_title(f"{question}: {output['text']}\nexpected error {calibration['error']:.3f}")
+    upper.set(xlim=(-0.02 * end, 1.02 * end), ylim=(-0.02 * end, 1.02 * end))
     upper.set_ylabel("mean fraction of volunteers")
     upper.tick_params(labelbottom=False)
-    upper.legend(loc="upper left", handlelength=1.6)
+    upper.legend(loc="best", handlelength=1.6)
     lower.set(xlabel="predicted fraction", ylabel="galaxies", yscale="log", ylim=(0.7, None))
 
 
@@ -82,8 +99,9 @@ def fraction_scatter(
     """
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
     title = part_title("Predicted against true fractions", name, part, len(truth))
-    with picture(path, *grid_size(len(tree.questions), COLUMNS, 4.2, 3.8), title) as figure:
-        for axes, question in zip(panels(figure, len(tree.questions), COLUMNS), tree.questions, strict=True):
+    count, columns = len(tree.questions), grid_columns(len(tree.questions))
+    with picture(path, *grid_size(count, columns, 4.2, 4.0), title) as figure:
+        for axes, question in zip(panels(figure, count, columns), tree.questions, strict=True):
             where = tree.slice(question)
             true, guessed = truth[:, where].ravel(), predicted[:, where].ravel()
             if np.isin(true, (0, 1)).all():
@@ -91,7 +109,7 @@ def fraction_scatter(
             else:
                 _density(figure, axes, true, guessed)
             rmse = np.sqrt(np.square(guessed - true).mean())
-            axes.set_title(f"{question.name}: {len(question)} answers, RMSE {rmse:.3f}")
+            axes.set_title(f"{question.name}: {question.text}\n{len(question)} answers, RMSE {rmse:.3f}")
     return Path(path)
 
 

@@ -10,22 +10,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import SubFigure
-from numpy.typing import NDArray
 
 from galaxycnn.evaluation import WALKS
 from galaxycnn.plots.style import BLUE, INK, PALE, part_title, picture
 
 Results = dict[str, Any]
-WIDTH, CELL, MARGIN = 7.4, 0.44, 1.45
+WIDTH, CELL, MARGIN = 4.3, 0.46, 1.75
+FEW = 3
+"""Up to so many questions stand below each other; more stand in two columns."""
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])
 
 
 def confusion_matrices(results: Results, path: str | Path, *, part: str, name: str = "") -> Path:
-    """Draw, per question, counts beside row shares: on the volunteers' walk and on the predicted walk.
+    """Draw, per question, how many galaxies of each true answer were predicted as each answer, and their share.
 
-    Rows are the volunteers' most likely answers, columns the predicted ones. A question that every
-    galaxy is asked has one pair of matrices, any other has two: one over the galaxies whose volunteers' walk
-    down the tree comes to it, one over those whose predicted walk does.
+    Rows are the volunteers' most likely answers, columns the predicted ones; colours and percentages are
+    shares of a row. A question that every galaxy is asked has one matrix, any other has two: one over the
+    galaxies whose volunteers' walk down the tree comes to it, one over those whose predicted walk does.
 
     Args:
         results: what :func:`galaxycnn.evaluation.evaluate_fractions` returned.
@@ -33,15 +34,17 @@ def confusion_matrices(results: Results, path: str | Path, *, part: str, name: s
         part: the part of the sample, for the title.
         name: the run's name, for the title.
     """
-    outputs = results["outputs"]
-    pairs = max(len(_walks(output)) for output in outputs.values())
-    heights = [max(len(output["answers"]) * CELL, 1.1) + MARGIN for output in outputs.values()]
+    outputs = list(results["outputs"].items())
+    walks = max(len(_walks(output)) for _, output in outputs)
+    columns = 1 if len(outputs) <= FEW else 2
+    lines = [outputs[i : i + columns] for i in range(0, len(outputs), columns)]
+    heights = [max(max(len(output["answers"]) * CELL, 1.1) for _, output in line) + MARGIN for line in lines]
     title = part_title("Confusion matrices", name, part, results["n"])
-    with picture(path, WIDTH * pairs, sum(heights) + 0.5, title) as figure:
-        blocks = figure.subfigures(len(outputs), pairs, height_ratios=heights, squeeze=False)
-        for row, (question, output) in zip(blocks, outputs.items(), strict=True):
-            for block, (confusion, whom) in zip(row, _walks(output), strict=False):
-                _pair(block, f"{question}: {output['text']}", confusion, whom, output["answers"])
+    with picture(path, WIDTH * walks * columns, sum(heights) + 0.5, title) as figure:
+        blocks = figure.subfigures(len(lines), columns, height_ratios=heights, squeeze=False)
+        for row, line in zip(blocks, lines, strict=True):
+            for block, (question, output) in zip(row, line, strict=False):
+                _question(block, question, output, walks)
     return Path(path)
 
 
@@ -53,32 +56,32 @@ def _walks(output: Results) -> list[tuple[Results, str]]:
     return [(confusions[walk], f"galaxies on the {whose}") for walk, whose in WALKS.items()]
 
 
-def _pair(figure: SubFigure, question: str, confusion: Results, whom: str, answers: list[str]) -> None:
+def _question(figure: SubFigure, question: str, output: Results, walks: int) -> None:
+    figure.suptitle(f"{question}: {output['text']}", x=0.02, ha="left", fontsize=10)
+    for i, (confusion, whom) in enumerate(_walks(output)):
+        axes = figure.add_subplot(1, walks, i + 1)
+        _matrix(axes, confusion, output["answers"])
+        title = f"{confusion['n']:,} {whom}"
+        if confusion["n"]:
+            title += (
+                f"\naccuracy {confusion['accuracy']:.3f} (majority {confusion['baseline']['accuracy']:.3f}), "
+                f"macro F1 {confusion['macro_f1']:.3f}"
+            )
+        axes.set_title(title, fontsize=9)
+        axes.set_yticks(range(len(output["answers"])), output["answers"] if i == 0 else [])
+        if i == 0:
+            axes.set_ylabel("volunteers' answer")
+
+
+def _matrix(axes: Axes, confusion: Results, answers: list[str]) -> None:
+    """Counts, with their share of the row below them; the shares colour the cells."""
     counts = np.array(confusion["counts"])
     support = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, support, out=np.full(counts.shape, np.nan), where=support > 0)
-    title = f"{question}\n{confusion['n']:,} {whom}"
-    if confusion["n"]:
-        title += (
-            f": accuracy {confusion['accuracy']:.3f} (majority {confusion['baseline']['accuracy']:.3f}), "
-            f"macro F1 {confusion['macro_f1']:.3f}"
-        )
-    figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="normal")
-    left, right = figure.subplots(1, 2)
-    _matrix(left, shares, [[f"{count:,}" for count in row] for row in counts], answers)
-    left.set(title="galaxies", ylabel="volunteers' answer")
-    left.set_yticks(range(len(answers)), answers)
-    percent = [["-" if np.isnan(share) else f"{100 * share:.0f} %" for share in row] for row in shares]
-    _matrix(right, shares, percent, answers)
-    right.set(title="share of the volunteers' answer", yticks=[])
-
-
-def _matrix(axes: Axes, shares: NDArray[np.float64], texts: list[list[str]], answers: list[str]) -> None:
-    """Cells coloured by ``shares``, 0 to 1, with ``texts`` in them."""
-    axes.imshow(np.nan_to_num(shares), cmap=SHADES, vmin=0, vmax=1, aspect="auto")
-    for (i, j), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.6 else INK
-        axes.text(j, i, texts[i][j], ha="center", va="center", color=colour)
+    shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+    for (i, j), count in np.ndenumerate(counts):
+        text = f"{count:,}\n{100 * shares[i, j]:.0f} %" if count else "0"
+        axes.text(j, i, text, ha="center", va="center", color="white" if shares[i, j] > 0.6 else INK, fontsize=8)
     if len(answers) > 4:
         axes.set_xticks(range(len(answers)), answers, rotation=30, ha="right", rotation_mode="anchor")
     else:

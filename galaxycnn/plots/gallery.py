@@ -114,7 +114,7 @@ def _captions(tree: DecisionTree, truth: Floats, predicted: Floats) -> list[tupl
     lines = [
         (f"volunteers: {true}", INK),
         (f"network: {guessed}", BLUE if true == guessed else RED),
-        (f"{answer}: {truth[miss]:.2f}, predicted {predicted[miss]:.2f}", GREY),
+        (f"{answer}: {truth[miss]:.2f}, predicted {round(predicted[miss], 2) + 0.0:.2f}", GREY),
     ]
     return [(fill(text, LETTERS, break_on_hyphens=False), colour) for text, colour in lines]
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxycnn.evaluation import missed_sums
 from galaxycnn.plots.calibration import calibration_curves, fraction_scatter
 from galaxycnn.plots.confusion import confusion_matrices
 from galaxycnn.plots.curves import History, training_curves
+from galaxycnn.plots.errors import answer_errors, sum_deviations
 from galaxycnn.plots.gallery import gallery
 from galaxycnn.tree import DecisionTree
 
@@ -50,8 +52,9 @@ def write_all(
 ) -> list[Path]:
     """Write every picture of a run as ``folder/*.png`` and return their paths.
 
-    ``training_curves.png``, and for each part ``confusion_<part>.png``, ``calibration_<part>.png``,
-    ``fractions_<part>.png`` and, where it has images, ``gallery_<part>.png``.
+    ``training_curves.png``, and for each part ``answers_<part>.png``, ``confusion_<part>.png``,
+    ``calibration_<part>.png``, ``fractions_<part>.png``, ``sums_<part>.png`` where the tree's sums are missed
+    and ``gallery_<part>.png`` where it has images.
 
     Args:
         folder: where to write; made where it does not exist.
@@ -67,10 +70,13 @@ def write_all(
         written.append(training_curves(history, folder / "training_curves.png", name=name, monitor=monitor))
     for p in parts:
         titles: dict[str, Any] = {"part": p.part, "name": name}
+        written.append(answer_errors(tree, p.results, folder / f"answers_{p.part}.png", **titles))
         written.append(confusion_matrices(p.results, folder / f"confusion_{p.part}.png", **titles))
         written.append(calibration_curves(p.results, folder / f"calibration_{p.part}.png", **titles))
         fractions = folder / f"fractions_{p.part}.png"
         written.append(fraction_scatter(tree, p.truth, p.predicted, fractions, **titles))
+        if missed_sums(p.results):
+            written.append(sum_deviations(p.results, folder / f"sums_{p.part}.png", **titles))
         if p.images is not None:
             path = folder / f"gallery_{p.part}.png"
             written.append(gallery(tree, p.images, p.ids, p.truth, p.predicted, path, **titles))

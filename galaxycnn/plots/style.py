@@ -113,6 +113,16 @@ def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
     return [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
+def grid_columns(count: int) -> int:
+    """How many columns a grid of ``count`` panels has on a page that is wider than high.
+
+    Example:
+        >>> [grid_columns(count) for count in (1, 3, 4, 9, 11)]
+        [1, 3, 3, 3, 4]
+    """
+    return min(count, 3 if count <= 9 else 4)
+
+
 def grid_size(count: int, columns: int, width: float, height: float, header: float = 0.5) -> tuple[float, float]:
     """Width and height in inches of a figure of panels of this size under a title."""
     used = min(columns, count)
