@@ -186,6 +186,56 @@ def test_an_interrupted_training_resumes_as_if_nothing_had_happened(
     assert not (tmp_path / "models" / ".small.training").exists()
 
 
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"average_weights": 0.9, "optimizer": "adamw", "weight_decay": 0.1,
+         "schedule": {"name": "cosine", "warmup_epochs": 1}},
+        {"average_weights": 0.9, "optimizer": "sgd", "learning_rate": 0.1, "accumulate_batches": 3, "clip_norm": 1.0},
+        {"schedule": {"name": "plateau", "patience": 1, "warmup_epochs": 2}, "accumulate_batches": 2},
+        {"average_weights": 0.5, "learning_rate": 0.1, "precision": "mixed_float16"},
+    ],
+    ids=["average, adamw, cosine", "average, sgd, accumulation", "plateau after warm-up", "float16"],
+)  # fmt: skip
+def test_every_craft_resumes_as_if_nothing_had_happened(
+    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: dict
+) -> None:
+    params = {
+        "model_params": {"model_type": "base", "early_stop_patience": 2},
+        "train_params": {"epochs": 4, "batch_size": 16, **train},
+    }
+    whole = galaxycnn.train(configured(tmp_path / "whole", survey, **params))
+    config = configured(tmp_path / "parts", survey, **params)
+    interrupted(monkeypatch, config, 2)
+    resumed = galaxycnn.train(config, resume=True)
+    pd.testing.assert_frame_equal(pd.DataFrame(resumed.history), pd.DataFrame(whole.history))
+    assert same_weights(resumed.model, whole.model)
+    states = [[np.asarray(value) for value in run.model.optimizer.variables] for run in (resumed, whole)]
+    assert all(np.array_equal(one, other) for one, other in zip(*states, strict=True))
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_averaged_weights_are_what_is_validated_kept_and_used(
+    survey: Path, tmp_path: Path, patience: int | None
+) -> None:
+    run = galaxycnn.train(
+        configured(
+            tmp_path,
+            survey,
+            model_params={"model_type": "base", "early_stop_patience": patience},
+            train_params={"average_weights": 0.95, "learning_rate": 0.02, "epochs": 5, "batch_size": 16},
+        )
+    )
+    validated = [row["val_loss"] for row in run.history]
+    kept = run.results["parts"]["validation"]["loss"]["total"]
+    assert kept == pytest.approx(min(validated) if patience else validated[-1], rel=1e-4)
+    saved = galaxycnn.load_model(tmp_path / "models" / "small.keras")
+    assert same_weights(saved, run.model)
+    weights = run.model.get_weights()
+    run.model.optimizer.swap_averages()
+    assert any((one != other).any() for one, other in zip(run.model.get_weights(), weights, strict=True))
+
+
 def test_without_resume_an_interrupted_training_starts_afresh(
     finished: Run, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,8 @@ import keras
 import galaxycnn.losses
 import galaxycnn.metrics
 import galaxycnn.models.heads
-import galaxycnn.models.layers  # noqa: F401 - with those above: registers what saved models refer to
+import galaxycnn.models.layers
+import galaxycnn.optimizers  # noqa: F401 - with those above: registers what saved models refer to
 from galaxycnn.config import Config, load_config
 from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.files import atomic_path

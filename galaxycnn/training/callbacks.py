@@ -64,6 +64,32 @@ class RefuseNaN(keras.callbacks.Callback):
             )
 
 
+class AverageWeights(keras.callbacks.Callback):
+    """Puts the average of the weights in their place from the end of an epoch's batches to its next.
+
+    What validates, keeps or saves the network therefore meets the averages, and the optimizer holds
+    the weights meanwhile. Batch normalisation keeps its own running statistics. Place it before the
+    other callbacks. :class:`keras.callbacks.SwapEMAWeights` rounds, where a training must resume bit
+    for bit, and ends on the weights themselves where a training stops early.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.averaged = epoch > 0
+        self._put(averages=False)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._put(averages=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._put(averages=True)
+
+    def _put(self, *, averages: bool) -> None:
+        if self.averaged != averages:
+            optimizer = self.model.optimizer
+            getattr(optimizer, "inner_optimizer", optimizer).swap_averages()
+            self.averaged = averages
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What has been fitted so far: stages done, one dict per epoch, and the seconds it took."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,10 +15,11 @@ from galaxycnn.data.dataset import GalaxyData, Part
 from galaxycnn.data.generator import MultiOutputDataGenerator
 from galaxycnn.losses import check_output, class_weights, make_loss, takes_class_weights
 from galaxycnn.metrics import make_metrics
-from galaxycnn.models.family import Stage
+from galaxycnn.models.family import ModelFamily, Rate, Stage
 from galaxycnn.models.outputs import per_question, to_fractions, to_targets
+from galaxycnn.optimizers import make_optimizer
 from galaxycnn.progress import progress_bar
-from galaxycnn.training.callbacks import EpochProgress, Fitted, RefuseNaN, ResumeState
+from galaxycnn.training.callbacks import AverageWeights, EpochProgress, Fitted, RefuseNaN, ResumeState
 from galaxycnn.tree import DecisionTree, Floats
 
 logger = logging.getLogger("galaxycnn")
@@ -49,32 +51,16 @@ def make_losses(config: Config, model: keras.Model, tree: DecisionTree, fraction
     }
 
 
-def compile_model(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats, steps: int) -> None:
+def compile_model(
+    config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats, steps: int, rates: Sequence[Rate] = ()
+) -> None:
     """Give ``model`` its optimizer, losses and metrics; ``steps`` are the batches of an epoch."""
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate(config, steps)),
+        optimizer=make_optimizer(config.train_params, steps, rates),
         loss=make_losses(config, model, tree, fractions),
         metrics=make_metrics(config.train_params.metrics, tree, per_question(model)),
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
-
-
-def learning_rate(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate, or its schedule over all epochs of ``steps`` batches."""
-    train, schedule = config.train_params, config.train_params.schedule
-    total = train.epochs * steps
-    if schedule.name == "cosine":
-        warmup = schedule.warmup_epochs * steps
-        return keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else train.learning_rate,
-            max(total - warmup, 1),
-            alpha=schedule.final_fraction,
-            warmup_target=train.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    if schedule.name == "exponential":
-        return keras.optimizers.schedules.ExponentialDecay(train.learning_rate, total, schedule.final_fraction)
-    return train.learning_rate
 
 
 def stage_targets(
@@ -104,13 +90,25 @@ def stage_targets(
 
 
 def fit_stage(
-    config: Config, files: RunFiles, stage: Stage, before: Fitted, model: keras.Model, data: GalaxyData
+    config: Config,
+    files: RunFiles,
+    stage: Stage,
+    before: Fitted,
+    model: keras.Model,
+    data: GalaxyData,
+    watchers: Sequence[keras.callbacks.Callback] = (),
 ) -> Fitted:
-    """Fit one stage, from its saved state where there is one, and add it to what was done ``before``."""
+    """Fit one stage, from its saved state where there is one, and add it to what was done ``before``.
+
+    ``watchers`` are told of every epoch before anything else is.
+    """
     train, network = config.train_params, stage.model
     batches, tree, fractions = _batches(config, stage, model, data, data.train, augmented=True)
-    validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
-    compile_model(config, network, tree, fractions, len(batches))
+    validation = None
+    if len(data.validation):
+        validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
+    rates = ModelFamily.of(config, data.tree).rates(network)
+    compile_model(config, network, tree, fractions, len(batches), rates)
     others = _callbacks(config, files)
     state = ResumeState(files.state, before, others)
     state.restore(network)
@@ -122,7 +120,7 @@ def fit_stage(
             validation_data=validation,
             initial_epoch=state.first_epoch,
             epochs=state.first_epoch if state.finished else train.epochs,
-            callbacks=[RefuseNaN(train.learning_rate), *others, batches.epoch_callback, progress, state],
+            callbacks=[*watchers, RefuseNaN(train.learning_rate), *others, batches.epoch_callback, progress, state],
             shuffle=False,
             verbose=0,
         )
@@ -160,6 +158,8 @@ def _callbacks(config: Config, files: RunFiles) -> list[keras.callbacks.Callback
     params, schedule, monitor = config.model_params, config.train_params.schedule, config.model_params.monitor
     mode = "max" if monitor.endswith(("accuracy", "F1_score")) else "min"
     callbacks: list[keras.callbacks.Callback] = []
+    if config.train_params.average_weights:
+        callbacks.append(AverageWeights())
     if params.early_stop_patience:
         callbacks.append(
             keras.callbacks.EarlyStopping(
