@@ -50,6 +50,10 @@ class EfficientNetLite(PretrainedFamily):
 
     Source: Tan and Le 2019, arXiv:1905.11946, in the "lite" form of its authors' code: no
     squeeze-and-excitation, ReLU6 for Swish, stem and top not scaled. The feature map has 1/32 of the cutout's side.
+
+    Zeros are padded as in TensorFlow, where the weights were trained: as each side needs. The PyTorch port that they
+    come from pads as its own side needs (224, 240 and 260 pixels for Lite0, Lite1 and Lite2), whatever the cutout's, so
+    that activations agree with the port's at those sides and differ a little at others.
     """
 
     Params = EfficientNetLiteParams
@@ -59,7 +63,7 @@ class EfficientNetLite(PretrainedFamily):
     depth: ClassVar[float] = 1.0
 
     def scaled(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        return layers.Rescaling(1 / 128, offset=-127 / 128, name="normalize")(x)
+        return layers.Rescaling(1 / 128, -127 / 128, dtype="float32", name="normalize")(x)
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         x = _activated(layers.Conv2D(_STEM, 3, 2, "same", use_bias=False, name="stem_conv")(x), "stem")

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import keras
 from pydantic import Field
 
-from galaxycnn.errors import UserError, nearest
+from galaxycnn.config.schema import PositiveInt
+from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.family import Rate
+from galaxycnn.models.pretrained_layers import LowRankConv2D, LowRankDense, merged_weights, with_low_rank
 from galaxycnn.models.torch_weights import StateDict, read_state_dict
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of the channels of ImageNet, where pixels are 0–1."""
+
+_TORCH, _KERAS = (".pth", ".pt"), (".keras", ".h5")
 
 
 class PretrainedParams(BackboneParams):
     """Where the backbone's first weights come from, and how fast they change."""
 
     weights: str = "none"
-    """`imagenet`, `none` (random), or a file: a model of this project, or a PyTorch state dict (`.pth`)."""
+    """`imagenet`, `none` (random), or a file: a model of this project (`.keras`, `.h5`), whose backbone is taken,
+    weights of `keras.applications` without the top (`.h5`), or a PyTorch state dict (`.pth`)."""
     frozen_stages: Annotated[int, Field(ge=0)] | Literal["all"] = 0
     """So many stages of the backbone, counted from the pixels, keep their first weights."""
     stage_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each stage learns at this factor of the rate of the stage after it; the head at the full rate."""
     unfreeze_epoch: Annotated[int, Field(ge=0)] = 0
-    """Epochs in which only the head learns, before the backbone joins in."""
+    """Epochs in which only the head learns, before the backbone joins in; running statistics of batch normalisation
+    follow the galaxies from the start."""
+    lora_rank: PositiveInt | None = None
+    """Low-rank adaptation: besides the head, only a change of this rank to each kernel of the backbone learns."""
 
 
 class PretrainedFamily(BackboneFamily):
@@ -33,23 +47,42 @@ class PretrainedFamily(BackboneFamily):
 
     Attributes:
         STAGES: for each stage a pattern that the names of its layers begin with.
+        MIN_SIDE: the least height and width of a cutout, in pixels.
     """
 
     Params = PretrainedParams
     params: PretrainedParams
     STAGES: ClassVar[tuple[str, ...]] = ()
+    MIN_SIDE: ClassVar[int] = 1
 
     def check(self) -> None:
-        frozen = self.params.frozen_stages
-        if frozen != "all" and frozen > len(self.STAGES):
-            self._refuse("frozen_stages", f"{self.params.model_type} has {len(self.STAGES)} stages, not {frozen}")
+        super().check()
+        params, (height, width, _) = self.params, self.input_shape
+        if min(height, width) < self.MIN_SIDE:
+            raise ConfigError(
+                f"data_preprocessing.img_size: {params.model_type!r} needs {self.MIN_SIDE}×{self.MIN_SIDE} pixels or"
+                f" more, found {height}×{width}"
+            )
+        if params.weights not in ("imagenet", "none") and Path(params.weights).suffix not in _TORCH + _KERAS:
+            hint = nearest(params.weights, ("imagenet", "none"))
+            self._refuse("weights", f"{params.weights!r} is no file of weights (.keras, .h5 or .pth){hint}")
+        if params.frozen_stages != "all" and params.frozen_stages > len(self.STAGES):
+            stages = len(self.STAGES)
+            self._refuse("frozen_stages", f"{params.model_type!r} has {stages} stages, not {params.frozen_stages}")
+        if params.frozen_stages and params.weights == "none":
+            self._refuse("frozen_stages", "without first weights (weights: none) frozen stages would stay random")
+        if params.lora_rank and params.weights == "none":
+            self._refuse("lora_rank", "without first weights (weights: none) there is nothing to adapt")
+        if params.lora_rank and params.frozen_stages:
+            self._refuse("lora_rank", "adapts all stages and freezes the rest itself; leave frozen_stages at 0")
 
     def build(self) -> keras.Model:
         model = super().build()
         self.load(model)
+        if self.params.lora_rank:
+            model = with_low_rank(model, self.params.lora_rank, lambda layer: self.stage(layer) is not None)
         for layer in model.layers:
-            stage = self.stage(layer)
-            if stage is not None and stage < self._frozen:
+            if self._is_frozen(layer):
                 layer.trainable = False
         return model
 
@@ -60,8 +93,13 @@ class PretrainedFamily(BackboneFamily):
         return pixels, self.scaled(x)
 
     def scaled(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Pixels 0–255 as the pretrained backbone saw them."""
-        raise TypeError(f"{type(self).__name__} does not say how its pixels are scaled")
+        """Pixels 0–255 as the pretrained backbone saw them: here each channel of ImageNet with mean 0 and variance 1.
+
+        As all scaling of pretrained networks, in float32 whatever the precision of the backbone.
+        """
+        scale = [1 / (255 * deviation) for deviation in IMAGENET_STD]
+        offset = [-mean / deviation for mean, deviation in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+        return keras.layers.Rescaling(scale, offset, dtype="float32", name="normalize")(x)
 
     # -- stages ----------------------------------------------------------------------------------
 
@@ -69,9 +107,11 @@ class PretrainedFamily(BackboneFamily):
         """The number of the stage that ``layer`` belongs to, from 0 at the pixels; None for the head."""
         return next((i for i, pattern in enumerate(self.STAGES) if re.match(pattern, layer.name)), None)
 
-    @property
-    def _frozen(self) -> int:
-        return len(self.STAGES) if self.params.frozen_stages == "all" else self.params.frozen_stages
+    def _is_frozen(self, layer: keras.layers.Layer) -> bool:
+        stage, frozen = self.stage(layer), self.params.frozen_stages
+        if stage is None or isinstance(layer, LowRankConv2D | LowRankDense):
+            return False
+        return bool(self.params.lora_rank) or frozen == "all" or stage < frozen
 
     def rates(self, model: keras.Model) -> list[Rate]:
         of = {id(weight): self._rate(layer) for layer in model.layers for weight in layer.trainable_weights}
@@ -86,19 +126,21 @@ class PretrainedFamily(BackboneFamily):
     # -- weights ---------------------------------------------------------------------------------
 
     def load(self, model: keras.Model) -> None:
-        """Give the backbone of ``model`` the weights that the configuration names."""
+        """Give the backbone of ``model`` the weights that the configuration names.
+
+        Raises:
+            UserError: there is no such file, it does not fit, or it cannot be downloaded.
+        """
         source = self.params.weights
-        if source == "none":
-            return
         if source == "imagenet":
             self.load_imagenet(model)
-        elif Path(source).suffix in (".pth", ".pt"):
+        elif source != "none" and not Path(source).is_file():
+            siblings = [str(path) for path in Path(source).parent.glob("*") if path.suffix in _TORCH + _KERAS]
+            self._refuse("weights", f"there is no file {source}{nearest(source, sorted(siblings))}")
+        elif Path(source).suffix in _TORCH:
             self.load_torch(model, read_state_dict(source))
-        elif Path(source).suffix in (".keras", ".h5"):
-            self._load_own(model, Path(source))
-        else:
-            choices = ("imagenet", "none")
-            self._refuse("weights", f"{source!r} is no file of weights (.keras, .h5 or .pth){nearest(source, choices)}")
+        elif source != "none":
+            self._load_keras(model, Path(source))
 
     def load_imagenet(self, model: keras.Model) -> None:
         """Give the backbone of ``model`` weights learnt on ImageNet."""
@@ -108,15 +150,40 @@ class PretrainedFamily(BackboneFamily):
         """Give the backbone of ``model`` the weights of a PyTorch state dict."""
         self._refuse("weights", f"{self.params.model_type!r} does not take weights of PyTorch; give .keras or .h5")
 
-    def _load_own(self, model: keras.Model, path: Path) -> None:
-        """Copy the backbone of a saved model of the same family, whatever its head was."""
-        from galaxycnn.models.saving import load_model
+    def load_original(self, model: keras.Model, path: Path) -> None:
+        """Give the backbone of ``model`` the weights in a file of Keras that this project did not write."""
+        self._refuse("weights", f"{path} is no model of this project")
 
-        saved = {layer.name: layer for layer in load_model(path).layers}
+    def _load_keras(self, model: keras.Model, path: Path) -> None:
+        from galaxycnn.models.saving import load_model, read_recipe
+
+        try:
+            family = read_recipe(path).config.model_params.model_type
+        except UserError:
+            return self.load_original(model, path)
+        if family != self.params.model_type:
+            self._refuse("weights", f"{path} holds a {family!r}, not a {self.params.model_type!r}")
+        self.copy_backbone({layer.name: merged_weights(layer) for layer in load_model(path).layers}, model)
+
+    def copy_backbone(self, source: Mapping[str, list[Any]], model: keras.Model) -> None:
+        """Give the layers of the backbone of ``model`` the weights that ``source`` has under their names."""
         for layer in model.layers:
             if self.stage(layer) is None or not layer.weights:
                 continue
-            weights = saved[layer.name].get_weights() if layer.name in saved else []
+            weights = source.get(layer.name, [])
             if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in layer.weights]:
-                raise UserError(f"{path}: its backbone has no {layer.name!r} that fits {self.params.model_type!r}")
+                problem = f"{self.params.weights} has no layer {layer.name!r} that fits; is it another variant?"
+                self._refuse("weights", problem)
             layer.set_weights(weights)
+
+    @contextmanager
+    def downloading(self) -> Iterator[None]:
+        """A download that fails in here ends with one sentence."""
+        try:
+            yield
+        except Exception as error:  # Keras raises bare ones
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"model_params.weights: the ImageNet weights of {self.params.model_type!r} cannot be downloaded"
+                f" ({reason}); give the path of their file instead, or none"
+            ) from None

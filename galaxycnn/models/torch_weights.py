@@ -43,16 +43,23 @@ def read_state_dict(path: str | Path) -> StateDict:
     path = Path(path)
     try:
         read = _read_zip if zipfile.is_zipfile(path) else _read_legacy
-        state = read(path)
+        return {name: tensor.array() for name, tensor in _state_dict(read(path)).items()}
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file of weights") from None
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path}: is no PyTorch state dict ({error})") from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, _Tensor) for value in state.values()):
-        raise UserError(f"{path}: is no PyTorch state dict; save one with torch.save(model.state_dict(), FILE)")
-    return {name: tensor.array() for name, tensor in state.items()}
+    except Exception as error:  # whatever a damaged or foreign file makes its readers raise
+        raise UserError(
+            f"{path}: is no PyTorch state dict ({error}); save one with torch.save(model.state_dict(), FILE)"
+        ) from None
+
+
+def _state_dict(content: Any) -> Mapping[str, _Tensor]:
+    """The state dict in a file, which may be an entry among others, as in a checkpoint of a training."""
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, _Tensor) for value in content.values()):
+        raise ValueError("it holds something else than tensors by name")
+    return content
 
 
 def copy_layer(layer: keras.layers.Layer, state: StateDict, prefix: str) -> None:
@@ -105,7 +112,7 @@ class _Tensor:
         numbers, size = self.storage.numbers, self.storage.dtype.itemsize
         last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.strides), default=0) < 0 or last >= max(len(numbers), 1):
-            raise UserError("a tensor of the PyTorch file lies outside its own numbers")
+            raise ValueError("a tensor lies outside its own numbers")
         steps = [stride * size for stride in self.strides]
         return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, steps).copy()
 
