@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from keras import ops
@@ -248,6 +248,7 @@ def test_a_proper_loss_is_level_at_the_label(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUESTION_LOSSES)
+@settings(max_examples=15)
 @given(raw=flat_rows, predicted=flat_rows, factors=arrays(np.float32, 11, elements=st.floats(0.25, 1, width=32)))
 def test_question_losses_see_shares_alone_and_add_up_over_outputs(name: str, raw, predicted, factors) -> None:
     truth, whole = votes(raw), make_loss(name, {}, None, GALAXY_ZOO_2)

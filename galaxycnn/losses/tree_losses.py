@@ -38,7 +38,7 @@ class TreeLoss(keras.losses.Loss):
 def _times(fractions: Any, matrix: np.ndarray) -> Any:
     """Fractions (batch, columns) times a matrix (columns, n), in full float32: (batch, n).
 
-    GPUs round the factors of ``matmul`` to ten bits, which is as coarse as the deviations looked for.
+    A ``matmul`` may round its factors to ten bits on a GPU, coarser than the deviations looked for.
     """
     return ops.sum(ops.expand_dims(fractions, -1) * ops.convert_to_tensor(matrix, fractions.dtype), axis=-2)
 
@@ -46,9 +46,9 @@ def _times(fractions: Any, matrix: np.ndarray) -> Any:
 @LOSSES.register("constraint")
 @_serializable
 class ConstraintLoss(TreeLoss):
-    """Mean squared error + ``weight`` × Σ |sum of a question's answers - what it must be|, over the questions.
+    """Mean squared error + ``weight`` × how far the answers to each question are from their sum in the tree.
 
-    ``weight`` is the λ of equation (2) of "Soft-Classification of Galaxy Morphologies", section 6.2.
+    The distances are absolute, and added over the questions; ``weight`` is the λ of equation (2) of "Soft-Classification of Galaxy Morphologies", section 6.2.
     Its list of constraints (appendix A.2) has two misprints, from which sums that come from the tree
     are free: number 2 reads p12 + p13 = 1 for p14 + p15 = 1 (anything odd?), number 4 reads
     p16 + p17 + p18 = p11 for … = p1 (roundness, asked of smooth galaxies). Questions whose parents
@@ -192,7 +192,8 @@ class Multinomial(VotesLoss):
     The counts are true fraction × ``votes``; the answers to a question together have as many votes
     as there were volunteers who were asked it. Its gradient is ``votes`` times that of
     ``per_question_cross_entropy``, with its minimum at the same place (see there); the value is that of a
-    likelihood, comparable with that of ``dirichlet_multinomial``.
+    likelihood, comparable with that of ``dirichlet_multinomial``. Walmsley et al. (2020, MNRAS 491, 1554)
+    take it for two answers.
 
     Args:
         tree: the questions whose answers are the columns.
@@ -220,19 +221,22 @@ class Multinomial(VotesLoss):
 class DirichletMultinomial(VotesLoss):
     """Negative log-likelihood of the vote counts, Dirichlet-multinomial within each question.
 
-    As Walmsley et al. (2020, MNRAS 491, 1554; 2022, MNRAS 509, 3966) have it: a galaxy's vote
+    As Walmsley et al. (2022, MNRAS 509, 3966) have it: a galaxy's vote
     probabilities are not known but have a Dirichlet distribution, of which the network gives the
     concentrations. There they are outputs between 1 and 101; here, where outputs are fractions, they are
     ``precision`` × share of p, never 0. The scatter of a true share about the predicted one,
     p (1-p) (1/N + (1 - 1/N) / (1 + precision)) for N votes, then has a part that more votes do not
-    remove: 0.134 in all at p = ½ with the defaults. The larger the precision, the nearer is
+    remove: its root is 0.17 at p = ½ with the defaults. For a single galaxy the minimum is near
+    p = y, not at it (0.024 away on real labels, as an RMSE). The larger the precision, the nearer is
     ``multinomial``.
 
     Args:
         tree: the questions whose answers are the columns.
         votes: volunteers per galaxy; 1 where the targets are counts already.
         precision: sum of the concentrations of a question, the same for all galaxies: how many votes
-            the network's own knowledge is worth.
+            the network's own knowledge is worth. For predictions of RMSE 0.139 (kernel ridge regression
+            on the pixels of 3,580 galaxies of the challenge) the likelihood of held-out votes was best
+            with 3, that of the first question with 8; by the scatter above, a smaller error is worth more.
 
     Example:
         >>> from galaxycnn.tree import GALAXY_ZOO_2
@@ -246,7 +250,7 @@ class DirichletMultinomial(VotesLoss):
         self,
         tree: DecisionTree | Mapping[str, Any],
         votes: float = 40,
-        precision: float = 20,
+        precision: float = 10,
         name: str = "dirichlet_multinomial",
         **kwargs: Any,
     ) -> None:
@@ -266,16 +270,16 @@ def log_rising(x: Any, n: Any) -> Any:
 
     Both are moved four steps up by Γ(x + 1) = x Γ(x), where Stirling's series of three terms is
     exact to 4e-8, and subtracted term by term, so that float32 loses nothing for large x and gives
-    exactly 0 at n = 0. Keras has no log-gamma function before version 3.16.
+    exactly 0 at n = 0; off by at most 5e-6, relative above 1. Keras has no log-gamma function before version 3.16.
 
     Example:
         >>> round(float(ops.exp(log_rising(1.0, ops.convert_to_tensor(5.0)))))
         120
     """
-    steps = sum(ops.log1p(n / (x + step)) for step in range(4))
+    steps = (1 + n / x) * (1 + n / (x + 1)) * (1 + n / (x + 2)) * (1 + n / (x + 3))
     low, high = x + 4, x + 4 + n
     stirling = (low - 0.5) * ops.log1p(n / low) + n * (ops.log(high) - 1)
-    return stirling + _stirling_series(high) - _stirling_series(low) - steps
+    return stirling + _stirling_series(high) - _stirling_series(low) - ops.log(steps)
 
 
 def _stirling_series(x: Any) -> Any:
