@@ -14,7 +14,7 @@ from typing import NoReturn
 import galaxycnn
 from galaxycnn.errors import UserError, nearest
 
-COMMANDS = ("train", "evaluate", "data", "list")
+COMMANDS = ("train", "tune", "crossval", "evaluate", "ensemble", "submit", "data", "list")
 """Modules of :mod:`galaxycnn.commands`, in the order of the help text."""
 
 _EXAMPLES = """examples:
@@ -25,6 +25,9 @@ _EXAMPLES = """examples:
   galaxycnn list models
 
 'galaxycnn COMMAND --help' explains a command and shows more examples."""
+
+
+_RESUME = "'galaxycnn train CONFIG --resume' goes on with a training"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0].split("=")[0] == "--config":
         words.insert(0, "train")
-    arguments = _parser().parse_args(words)
+    arguments = _parser().parse_args(words, argparse.Namespace(words=words, goes_on=_RESUME))
     try:
         with _quiet_start():
             import keras
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"galaxycnn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("galaxycnn: interrupted; 'galaxycnn train CONFIG --resume' goes on with a training", file=sys.stderr)
+        print(f"galaxycnn: interrupted; {arguments.goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+_SILENT = ContextVar("_SILENT", default=False)
 
 
 def progress_bar(count: bool = True) -> Progress:
@@ -20,8 +23,19 @@ def progress_bar(count: bool = True) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=_SILENT.get()),
+        disable=_SILENT.get(),
     )
+
+
+@contextmanager
+def silent_progress() -> Iterator[None]:
+    """Bars that begin inside the block are not shown: the one around them is."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:

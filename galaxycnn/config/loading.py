@@ -56,7 +56,7 @@ def load_config(
     if isinstance(source, Mapping):
         origin, content = "configuration", _copied(source)
     else:
-        origin, content, lines = _read(Path(source))
+        origin, content, lines = read_file(Path(source))
     for override in overrides:
         _apply(override, content, lines)
     if seed is not None:
@@ -120,7 +120,22 @@ def _model_type(params: Any) -> Any:
 # -- reading ------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any], dict[KeyPath, str]]:
+def read_value(text: str) -> Any:
+    """What ``text`` is as YAML.
+
+    Example:
+        >>> read_value("1e-4"), read_value("[tree, sigmoid]"), read_value("null")
+        (0.0001, ['tree', 'sigmoid'], None)
+    """
+    return yaml.load(text, Loader=_Loader)
+
+
+def read_file(path: Path) -> tuple[str, dict[str, Any], dict[KeyPath, str]]:
+    """The path as text, the content of a YAML file of sections, and where each key stands (``FILE:LINE``).
+
+    Raises:
+        ConfigError: it cannot be read, is not valid YAML or has no sections, or a key is given twice.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -173,7 +188,7 @@ def _apply(override: str, content: dict[str, Any], lines: dict[KeyPath, str]) ->
     if not equals or not all(path):
         raise ConfigError(f"--set {override}: expected section.key=value, for example --set train_params.epochs=5")
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = read_value(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from None
     section: Any = content

@@ -6,7 +6,7 @@ import json
 import logging
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -104,6 +104,22 @@ def train(
     return run
 
 
+def fit(config: Config, data: GalaxyData, watchers: Sequence[keras.callbacks.Callback] = ()) -> keras.Model:
+    """The network that :func:`train` would keep, and nothing else: it is not measured, drawn or saved.
+
+    Args:
+        config: a checked configuration.
+        data: its galaxies.
+        watchers: callbacks that are told of every epoch; an exception of theirs ends the training.
+    """
+    files = RunFiles(config)
+    with _precision(config):
+        model, builder = _begin(config, files, data, resuming=False)
+        _fit(config, files, model, builder, data, watchers)
+    files.forget_state()
+    return model
+
+
 def _can_resume(config: Config, files: RunFiles) -> bool:
     """Whether an interrupted training is there; more epochs are the one change it may go on with."""
     if read_state(files.state) is None:
@@ -173,7 +189,14 @@ def _check_validation(config: Config, data: GalaxyData) -> None:
             )
 
 
-def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilder, data: GalaxyData) -> Fitted:
+def _fit(
+    config: Config,
+    files: RunFiles,
+    model: keras.Model,
+    builder: CNNBuilder,
+    data: GalaxyData,
+    watchers: Sequence[keras.callbacks.Callback] = (),
+) -> Fitted:
     """All stages that are still to be fitted, one after the other."""
     stages = builder.family.stages(model)
     network = files.state / "network.weights.h5"
@@ -182,7 +205,7 @@ def _fit(config: Config, files: RunFiles, model: keras.Model, builder: CNNBuilde
     if network.exists():
         model.load_weights(network)
     for stage in stages[done.stages :]:
-        done = fit_stage(config, files, stage, done, model, data)
+        done = fit_stage(config, files, stage, done, model, data, watchers)
         if len(stages) > 1:
             with atomic_path(network) as temporary:
                 model.save_weights(temporary)
