@@ -15,25 +15,23 @@ SCRIPT = """
 import sys
 import keras, numpy as np
 from keras import ops
-from galaxycnn.config import load_config
 from galaxycnn.losses import make_loss
 from galaxycnn.metrics import NAMES, make_metrics
 from galaxycnn.models import CNNBuilder
 from galaxycnn.models.outputs import to_fractions, to_targets
-from galaxycnn.registry import LOSSES, MODELS
+from galaxycnn.registry import LOSSES
 from galaxycnn.tree import GALAXY_ZOO_2
+from small_networks import NETWORKS, pixels, small_config, without_dropout
 
 tree = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
 rng = np.random.default_rng(0)
-images = rng.integers(0, 256, (6, 20, 16, 3), dtype=np.uint8)
 truth = rng.uniform(0.1, 0.9, (6, 8)).astype("float32")
 found = {}
-for name in MODELS:
-    config = load_config({
-        "paths": {"images_path": "x"}, "model_name": "m", "data_preprocessing": {"task": 2, "img_size": [20, 16]},
-        "model_params": {"model_type": name, "conv_layers": [[4, [3, 3]]], "dense_units": [8], "max_out": True}})
-    model = CNNBuilder(config).build()
-    model.set_weights([rng.normal(0, 0.1, weight.shape) for weight in model.get_weights()])
+for name in NETWORKS:
+    config = small_config(name, **without_dropout(name))
+    model, images = CNNBuilder(config).build(), pixels(config)
+    model.set_weights([rng.normal(0, 0.1, weight.shape) if weight.ndim > 1 else rng.uniform(0.1, 1, weight.shape)
+                       for weight in model.get_weights()])
     found[f"model {name}"] = to_fractions(tree, model.predict(images, verbose=0))
     model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError(),
                   metrics=make_metrics(NAMES, tree, per_question=len(model.outputs) > 1))
@@ -49,6 +47,7 @@ np.savez(sys.argv[1], **found)
 
 def run_on(backend: str, folder: Path) -> dict[str, np.ndarray]:
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
     path = folder / f"{backend}.npz"
     done = subprocess.run([sys.executable, "-c", SCRIPT, path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

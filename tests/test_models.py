@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from small_networks import NETWORKS, pixels, small_config, small_params
 
 from galaxycnn.config import load_config
 from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.models import CNNBuilder
+from galaxycnn.models.blocks import ConvParams
 from galaxycnn.models.layers import AnswerGate, Maxout
 from galaxycnn.models.outputs import to_fractions, to_targets
 from galaxycnn.models.saving import Recipe, load_model, read_recipe, save_model
@@ -19,27 +21,16 @@ from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 TREE = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
-SMALL = {"conv_layers": [[4, [3, 3]], [6, [3, 3]]], "dense_units": [8, 6], "dropout_rate": 0.2}
 OPTIONS = [
     {},
     {"max_out": True, "batch_normalization": True},
     {"max_out": 3, "max_out_reduce": "mean", "flattening": "GlobalMaxPooling2D"},
 ]
-
-
-def configured(model_type: str = "hierarchy", grayscale: bool = False, **params):
-    return load_config(
-        {
-            "paths": {"images_path": "images"},
-            "model_name": "small",
-            "data_preprocessing": {"task": 2, "img_size": [20, 16], "grayscale": grayscale},
-            "model_params": {"model_type": model_type, **SMALL, **params},
-        }
-    )
-
-
-def pixels(n: int = 6, channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, 20, 16, channels), dtype=np.uint8)
+CASES = [
+    (name, options)
+    for name in NETWORKS
+    for options in (OPTIONS if issubclass(MODELS[name].Params, ConvParams) else [{}])
+] + [("efficientnet_lite0", {})]
 
 
 def answers(model: keras.Model, images: np.ndarray, tree: DecisionTree = TREE) -> np.ndarray:
@@ -47,14 +38,13 @@ def answers(model: keras.Model, images: np.ndarray, tree: DecisionTree = TREE) -
     return to_fractions(tree, keras.tree.map_structure(ops.convert_to_numpy, model(images, training=False)))
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("model_type", list(MODELS))
+@pytest.mark.parametrize(("model_type", "options"), CASES, ids=str)
 def test_a_family_fits_saves_and_reloads_to_the_same_predictions(
     tmp_path: Path, model_type: str, options: dict
 ) -> None:
-    config = configured(model_type, **options)
+    config = small_config(model_type, **options)
     model = CNNBuilder(config).build()
-    images = pixels()
+    images = pixels(config)
     truth = np.random.default_rng(1).uniform(0, 1, (len(images), len(TREE.columns))).astype("float32")
     model.compile("adam", keras.losses.MeanSquaredError(), run_eagerly=True)
     before = [weight.copy() for weight in model.get_weights()]
@@ -74,15 +64,17 @@ def test_a_family_fits_saves_and_reloads_to_the_same_predictions(
 
 @pytest.mark.parametrize("model_type", ["hierarchy", "branch", "sequential"])
 def test_softmax_outputs_obey_their_parents_by_construction(model_type: str) -> None:
-    model = CNNBuilder(configured(model_type, out_activation="softmax")).build()
-    predicted = answers(model, pixels())
+    config = small_config(model_type, out_activation="softmax")
+    model = CNNBuilder(config).build()
+    predicted = answers(model, pixels(config))
     assert np.abs(TREE.deviations(predicted)).max() < 1e-6
 
 
 @pytest.mark.parametrize("model_type", ["hierarchy", "branch", "sequential"])
 def test_sigmoid_answers_never_exceed_their_parent(model_type: str) -> None:
-    model = CNNBuilder(configured(model_type, out_activation="sigmoid")).build()
-    outputs = to_targets(model, TREE, answers(model, pixels()))
+    config = small_config(model_type, out_activation="sigmoid")
+    model = CNNBuilder(config).build()
+    outputs = to_targets(model, TREE, answers(model, pixels(config)))
     assert (outputs["Class2"] <= outputs["Class1"][:, 1:2]).all()
     assert (outputs["Class7"] <= outputs["Class1"][:, 0:1]).all()
 
@@ -93,33 +85,32 @@ def test_all_37_fractions_are_gated_down_the_whole_tree() -> None:
             "paths": {"images_path": "images"},
             "model_name": "all",
             "data_preprocessing": {"layout": "kaggle", "img_size": [20, 16]},
-            "model_params": {"model_type": "hierarchy", "out_activation": "softmax", **SMALL},
+            "model_params": {**small_params("hierarchy"), "out_activation": "softmax"},
         }
     )
-    predicted = answers(CNNBuilder(config).build(), pixels(), GALAXY_ZOO_2)
+    predicted = answers(CNNBuilder(config).build(), pixels(config), GALAXY_ZOO_2)
     assert predicted.shape == (6, 37)
     assert np.abs(GALAXY_ZOO_2.deviations(predicted)).max() < 1e-6
 
 
 def test_greyscale_networks_take_one_channel() -> None:
-    model = CNNBuilder(configured("branch", grayscale=True)).build()
-    assert answers(model, pixels(channels=1)).shape == (6, 8)
+    config = small_config("branch", grayscale=True)
+    assert answers(CNNBuilder(config).build(), pixels(config)).shape == (6, 8)
 
 
 def test_normalisation_is_the_first_layer() -> None:
-    normalized = CNNBuilder(configured("base")).build()
-    raw = CNNBuilder(
-        load_config(configured("base").model_dump(mode="json"), ["data_preprocessing.normalize=false"])
-    ).build()
+    config = small_config("base")
+    normalized = CNNBuilder(config).build()
+    raw = CNNBuilder(load_config(config.model_dump(mode="json"), ["data_preprocessing.normalize=false"])).build()
     raw.set_weights(normalized.get_weights())
-    images = pixels()
+    images = pixels(config)
     np.testing.assert_allclose(
         answers(raw, images / np.float32(255)), answers(normalized, images), rtol=1e-5, atol=1e-6
     )
 
 
 def test_the_branch_joins_features_or_answers() -> None:
-    features, answers = (CNNBuilder(configured("branch", join=join)).build() for join in ("features", "answers"))
+    features, answers = (CNNBuilder(small_config("branch", join=join)).build() for join in ("features", "answers"))
     flattened = features.get_layer("Class1_flatten").output.shape[-1]
     assert features.get_layer("Class2_join").output.shape[-1] == 2 * flattened
     assert answers.get_layer("Class2_join").output.shape[-1] == flattened + 3
@@ -128,7 +119,7 @@ def test_the_branch_joins_features_or_answers() -> None:
 @pytest.mark.parametrize("model_type", ["hierarchy", "branch", "sequential"])
 def test_questions_that_do_not_depend_on_each_other_need_a_base_model(model_type: str) -> None:
     with pytest.raises(ConfigError, match="needs questions that depend on each other"):
-        load_config(configured(model_type).model_dump(mode="json"), ["data_preprocessing.task=1"])
+        load_config(small_config(model_type).model_dump(mode="json"), ["data_preprocessing.task=1"])
 
 
 @pytest.mark.parametrize(("reduce", "expected"), [("max", [[5, 2]]), ("mean", [[3, 1]])])
@@ -158,7 +149,8 @@ def test_a_gate_sums_the_answers_that_lead_to_it() -> None:
     ],
 )
 def test_a_file_that_is_no_model_is_told(tmp_path: Path, name: str, sentence: str) -> None:
-    save_model(CNNBuilder(configured("base")).build(), tmp_path / "model.keras", Recipe(configured("base"), TREE, {}))
+    config = small_config("base")
+    save_model(CNNBuilder(config).build(), tmp_path / "model.keras", Recipe(config, TREE, {}))
     for junk in ("notes.txt", "broken.h5"):
         (tmp_path / junk).write_text("not a model")
     with pytest.raises(UserError, match=sentence):
