@@ -48,11 +48,11 @@ def _times(fractions: Any, matrix: np.ndarray) -> Any:
 class ConstraintLoss(TreeLoss):
     """Mean squared error + ``weight`` × how far the answers to each question are from their sum in the tree.
 
-    The distances are absolute, and added over the questions; ``weight`` is the λ of equation (2) of "Soft-Classification of Galaxy Morphologies", section 6.2.
-    Its list of constraints (appendix A.2) has two misprints, from which sums that come from the tree
-    are free: number 2 reads p12 + p13 = 1 for p14 + p15 = 1 (anything odd?), number 4 reads
-    p16 + p17 + p18 = p11 for … = p1 (roundness, asked of smooth galaxies). Questions whose parents
-    are not among the columns have no sum to keep.
+    The distances are absolute, and added over the questions; ``weight`` is the λ of equation (2) of
+    "Soft-Classification of Galaxy Morphologies", section 6.2. Its list of constraints (appendix A.2)
+    has two misprints, from which sums that come from the tree are free: number 2 reads p12 + p13 = 1
+    for p14 + p15 = 1 (anything odd?), number 4 reads p16 + p17 + p18 = p11 for … = p1 (roundness,
+    asked of smooth galaxies). Questions whose parents are not among the columns have no sum to keep.
 
     With the heads ``tree`` and ``divisive`` the sums hold anyway, and this is the mean squared error.
 
