@@ -59,6 +59,15 @@ class RunFiles:
     def predictions(self, part: str) -> Path:
         return self.plots / f"predictions_{part}.csv"
 
+    @property
+    def out_of_fold(self) -> Path:
+        """What the folds of a cross-validation predict for the galaxies that each left out."""
+        return self.config.paths.plots_path / f"{self.name}.oof.csv"
+
+    @property
+    def ensemble(self) -> Path:
+        return self.model(".ensemble.yaml")
+
     def confusion(self, part: str) -> Path:
         return self.config.paths.plots_path / f"ConfusionMatrix_{self.name}_{part}.pdf"
 

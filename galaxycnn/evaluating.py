@@ -1,20 +1,22 @@
-"""Measuring a saved model on a folder of labelled galaxies."""
+"""Measuring a saved model, or an ensemble of them, on a folder of labelled galaxies."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from galaxycnn.config import Config, load_config
-from galaxycnn.data.dataset import load_part
+from galaxycnn.config import Config
+from galaxycnn.data.dataset import Part, load_part
+from galaxycnn.ensembles import Ensemble, load_ensemble
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
-from galaxycnn.models.saving import load_model, read_recipe
 from galaxycnn.tree import DecisionTree, Floats
-from galaxycnn.views import fill_mode, predict_views
 
 
 def evaluate(
@@ -29,37 +31,85 @@ def evaluate(
     """Predict every galaxy of a folder with a saved model and compare with its labels.
 
     Args:
-        model: a ``.keras`` or ``.h5`` file; what it was trained to answer, and how its cutouts are
-            prepared, is read from it.
+        model: a ``.keras`` or ``.h5`` file, or the ``.ensemble.yaml`` of several; what it was trained
+            to answer, and how its cutouts are prepared, is read from it.
         images: folder of images.
         labels: CSV of labels; None for a folder per class.
         config: for a file that does not carry its recipe (Keras 2): its configuration.
         cache_path: where decoded cutouts are kept; None for a temporary folder.
-        views: how many views of each galaxy to average (:func:`galaxycnn.views.make_views`); None for as
-            many as the model's configuration says.
+        views: how many views of each galaxy to average (:func:`galaxycnn.views.make_views`); None for
+            as many as the model's configuration says.
 
     Returns:
-        What :func:`galaxycnn.evaluation.evaluate_fractions` measures, the number of ``views`` and
-        the RMSE of a single one. The baseline is that of the
-        model's training galaxies, or of these labels where the model file does not hold it.
+        What :func:`galaxycnn.evaluation.evaluate_fractions` measures, the number of ``views`` and the RMSE of a single
+        one. The baseline is that of the model's training galaxies, or of these labels where the
+        model file does not hold it.
 
     Raises:
         UserError: the model or the data cannot be used.
     """
-    network = load_model(model, config)
-    if config is None:
-        recipe = read_recipe(model)
-        config, tree, baseline = recipe.config, recipe.tree, Baseline.from_dict(recipe.baseline)
-    else:
-        config = config if isinstance(config, Config) else load_config(config)
-        tree, baseline = None, None
+    ensemble = load_ensemble(model, config)
     with tempfile.TemporaryDirectory() as temporary:
-        labelled, part = load_part(config.data_preprocessing, images, labels, cache_path or temporary)
+        galaxies = load_labelled(ensemble, images, labels, cache_path or temporary)
+        seen = ensemble.predict(galaxies.tree, galaxies.part_for, views)
+    tree, truth = galaxies.tree, galaxies.truth
+    baseline, seed = ensemble.baseline or Baseline.fit(tree, truth), ensemble.config.seed
+    return {**seen.summary(truth), **evaluate_fractions(tree, truth, seen.mean, baseline, seed=seed)}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The galaxies of a folder that every member of an ensemble can use.
+
+    Attributes:
+        tree: the questions that the ensemble answers.
+        ids: shape (galaxies,), ascending.
+        truth: their labels, shape (galaxies, columns of ``tree``).
+        parts: their cutouts, by what a member's preparation of them is called.
+    """
+
+    tree: DecisionTree
+    ids: NDArray[np.str_]
+    truth: Floats
+    parts: dict[str, Part]
+
+    def part_for(self, config: Config) -> Part:
+        """The galaxies as the network of ``config`` needs them."""
+        return self.parts[_preparation(config)]
+
+
+def load_labelled(
+    ensemble: Ensemble, images: str | Path, labels: str | Path | None, cache_path: str | Path
+) -> Labelled:
+    """Read a folder of labelled galaxies for all members of an ensemble.
+
+    Raises:
+        DataError: it cannot be used, or the members learnt different labels of the same galaxies.
+    """
+    tree = ensemble.tree
+    parts: dict[str, Part] = {}
+    for config in {_preparation(member.config): member.config for member in ensemble.members}.values():
+        labelled, part = load_part(config.data_preprocessing, images, labels, cache_path)
         tree = tree or labelled
-        truth = _in_columns_of(tree, labelled, part.fractions, labels or images)
-        seen = predict_views(network, tree, part, views or config.evaluation_params.views, fill_mode(config))
-    baseline = baseline or Baseline.fit(tree, truth)
-    return {**seen.summary(truth), **evaluate_fractions(tree, truth, seen.mean, baseline, seed=config.seed)}
+        fractions = _in_columns_of(tree, labelled, part.fractions, labels or images)
+        parts[_preparation(config)] = replace(part, fractions=fractions)
+    ids = reduce(np.intersect1d, (part.ids for part in parts.values()))
+    parts = {name: _only(part, ids) for name, part in parts.items()}
+    first, *others = (part.fractions for part in parts.values())
+    if any(not np.array_equal(first, other) for other in others):
+        raise DataError("some members learnt vote fractions and others one-hot labels: they have no common truth")
+    assert tree is not None
+    return Labelled(tree, ids, first, parts)
+
+
+def _preparation(config: Config) -> str:
+    return config.data_preprocessing.model_dump_json()
+
+
+def _only(part: Part, ids: NDArray[np.str_]) -> Part:
+    order = np.argsort(part.ids)
+    rows = order[np.searchsorted(part.ids[order], ids)]
+    return replace(part, ids=part.ids[rows], rows=part.rows[rows], fractions=part.fractions[rows])
 
 
 def _in_columns_of(tree: DecisionTree, labelled: DecisionTree, fractions: Floats, source: str | Path) -> Floats:

@@ -12,8 +12,8 @@ from galaxycnn.commands.words import OUT, Commands, command
 
 def add(commands: Commands) -> None:
     example = "galaxycnn evaluate saved_models/quickstart.keras --images images --labels labels.csv"
-    parser = command(commands, "evaluate", "measure a saved model on labelled images", _evaluate, example)
-    parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file")
+    parser = command(commands, "evaluate", "measure a saved model or ensemble on labelled images", _evaluate, example)
+    parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
     views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"

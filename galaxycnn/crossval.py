@@ -1,0 +1,200 @@
+"""k-fold cross-validation: every galaxy is predicted once, by a network that has never seen it.
+
+Each fold is a finished run of its own, ``<name>.fold1``, ``<name>.fold2``, …; a fold that is finished is not repeated,
+and one that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galaxycnn.artefacts import RunFiles
+from galaxycnn.config import Config, load_config
+from galaxycnn.data.dataset import GalaxyData, load_galaxies, prepare
+from galaxycnn.data.split import Split
+from galaxycnn.ensembles import read_predictions, save_ensemble
+from galaxycnn.errors import UserError
+from galaxycnn.evaluation import Baseline, evaluate_fractions
+from galaxycnn.files import atomic_path
+from galaxycnn.plots import EvaluatedPart, write_all
+from galaxycnn.training import train
+from galaxycnn.training.callbacks import read_state
+from galaxycnn.tree import Floats
+
+logger = logging.getLogger("galaxycnn")
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The folds of one configuration, joined.
+
+    Attributes:
+        ids: the galaxies, shape (galaxies,).
+        folds: the fold that left each out and predicted it, from 1, shape (galaxies,).
+        truth: vote fractions, shape (galaxies, columns).
+        predicted: predicted fractions, the same shape.
+        results: what :func:`galaxycnn.evaluation.evaluate_fractions` measures on all of them, and ``folds``: number,
+            galaxies and RMSE of each, and the standard deviation of these RMSEs.
+        files: what was written beside the files of the folds.
+    """
+
+    ids: NDArray[np.str_]
+    folds: NDArray[np.intp]
+    truth: Floats
+    predicted: Floats
+    results: dict[str, Any]
+    files: list[Path]
+
+
+def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False) -> CrossValidation:
+    """Train a network for each fold, predict the galaxies that it left out, and measure all of these together.
+
+    Within a fold, the share of the other galaxies that ``data_preprocessing.training_size`` leaves is
+    for validation; ``test_size`` has no meaning here. The baseline that the score is compared with has seen all
+    galaxies. The uniform ensemble of the folds is written for use on new galaxies (``<name>.ensemble.yaml``).
+
+    Args:
+        config: a checked configuration.
+        folds: how many, at least 2.
+        without_test: leave out the galaxies of the configuration's test part: an ensemble can then be weighed by the
+            out-of-fold predictions and measured on that part.
+
+    Raises:
+        UserError: fewer than two folds or galaxies for each, or a configuration that cannot be trained.
+
+    Example:
+        >>> import galaxycnn
+        >>> done = cross_validate(galaxycnn.load_config("configs/quickstart.yaml"), folds=5)  # doctest: +SKIP
+        >>> done.results["overall"]["rmse"], done.results["folds"]["rmse_spread"]  # doctest: +SKIP
+        (0.15, 0.002)
+    """
+    data = prepare(config)
+    extra = _extra(config)
+    ids, truth = _galaxies(data, [*extra, *(data.test.ids if without_test else [])])
+    numbers = np.zeros(len(ids), np.intp)
+    predicted = np.zeros_like(truth)
+    models = []
+    splits = make_folds(ids, _strata(config, data, truth), folds, config.data_preprocessing.training_size, config.seed)
+    for number, split in enumerate((split.with_training(extra) for split in splits), start=1):
+        files = _finished(config.model_copy(update={"model_name": f"{config.model_name}.fold{number}"}), split)
+        rows = np.searchsorted(ids, split.test)
+        numbers[rows] = number
+        predicted[rows] = read_predictions(files.predictions("test"), data.tree).loc[split.test].to_numpy()
+        models.append(files.model(".keras"))
+    results = {
+        **evaluate_fractions(data.tree, truth, predicted, Baseline.fit(data.tree, truth), seed=config.seed),
+        "folds": _per_fold(numbers, truth, predicted),
+    }
+    files = RunFiles(config)
+    save_ensemble(files.ensemble, dict.fromkeys(models, 1 / folds))
+    part = EvaluatedPart("out-of-fold", ids.tolist(), truth, predicted, results)
+    written = [files.ensemble, *write_all(files.plots, data.tree, [part], name=config.model_name)]
+    table = pd.DataFrame(predicted, columns=list(data.tree.columns))
+    table.insert(0, "fold", numbers)
+    table.insert(0, "id", ids)
+    with atomic_path(files.out_of_fold) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    with atomic_path(files.metrics) as temporary:
+        temporary.write_text(json.dumps({"model_name": config.model_name, "parts": {"out-of-fold": results}}, indent=1))
+    return CrossValidation(ids, numbers, truth, predicted, results, [files.out_of_fold, files.metrics, *written])
+
+
+def make_folds(
+    ids: NDArray[np.str_], strata: NDArray[np.integer] | None, folds: int, training_size: float, seed: int
+) -> Iterator[Split]:
+    """Splits whose test parts share the galaxies out: each is in one of them.
+
+    The folds' sizes differ by one galaxy at most, and so do their numbers of galaxies of each class. The same ids give
+    the same folds in whichever order they come.
+
+    Args:
+        ids: names, each once.
+        strata: a class for each; None: at random.
+        folds: how many.
+        training_size: the share of a fold's other galaxies that is trained on; the rest, drawn from all classes
+            alike, is for validation.
+        seed: makes the draw repeatable.
+
+    Raises:
+        UserError: fewer than two folds, or too few galaxies for them.
+
+    Example:
+        >>> names = np.array([f"{i:02}" for i in range(20)])
+        >>> splits = list(make_folds(names, np.arange(20) % 2, folds=5, training_size=0.75, seed=48))
+        >>> {part: len(ids) for part, ids in splits[0]}
+        {'train': 12, 'validation': 4, 'test': 4}
+        >>> sorted(name for split in splits for name in split.test) == names.tolist()
+        True
+    """
+    if not 2 <= folds <= len(ids) // 2:
+        raise UserError(f"{len(ids)} galaxies can be cut into 2 to {len(ids) // 2} folds, not {folds}")
+    by_name = np.argsort(ids)
+    shuffled = np.random.default_rng(seed).permutation(by_name)
+    classes = np.zeros(len(ids), np.intp) if strata is None else np.asarray(strata)
+    dealt = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    turn = np.arange(len(ids)) % folds
+    for fold in range(folds):
+        others = dealt[turn != fold]
+        size = round(len(others) * (1 - training_size))
+        validation = others[np.floor((np.arange(size) + 0.5) * len(others) / max(size, 1)).astype(int)]
+        train_rows = np.setdiff1d(others, validation)
+        yield Split(*(np.sort(ids[rows]).tolist() for rows in (train_rows, validation, dealt[turn == fold])))
+
+
+def _extra(config: Config) -> list[str]:
+    """The galaxies that train every fold."""
+    if config.paths.extra_images_path is None:
+        return []
+    logger.warning(
+        "the extra galaxies train every fold: if a network has labelled them, it must not know galaxies of the folds"
+    )
+    galaxies = load_galaxies(config.data_preprocessing, config.paths)
+    return galaxies.ids[galaxies.extra].tolist()
+
+
+def _galaxies(data: GalaxyData, left_out: Sequence[str]) -> tuple[NDArray[np.str_], Floats]:
+    """Ids, ascending, and vote fractions of the galaxies to share out."""
+    ids = np.concatenate([part.ids for part in data.parts])
+    chosen = np.setdiff1d(ids, left_out)
+    rows = np.argsort(ids)[np.searchsorted(np.sort(ids), chosen)]
+    return chosen, np.concatenate([part.fractions for part in data.parts])[rows].astype(np.float64)
+
+
+def _strata(config: Config, data: GalaxyData, truth: Floats) -> NDArray[np.integer] | None:
+    if not config.data_preprocessing.stratify:
+        return None
+    return truth[:, data.tree.slice(data.tree.questions[0])].argmax(axis=1)
+
+
+def _finished(config: Config, split: Split) -> RunFiles:
+    """The files of the run of ``config`` on ``split``, trained now where that was not done before."""
+    files = RunFiles(config)
+    begun = files.config_yaml.exists() and files.split.exists()
+    same = begun and load_config(files.config_yaml) == config and Split.load(files.split) == split
+    unfinished = read_state(files.state) is not None
+    if same and not unfinished and files.predictions("test").exists() and files.model(".keras").exists():
+        return files
+    if not same:
+        files.predictions("test").unlink(missing_ok=True)
+    keras.backend.clear_session()
+    train(config, split=split, resume=same and unfinished)
+    return files
+
+
+def _per_fold(numbers: NDArray[np.intp], truth: Floats, predicted: Floats) -> dict[str, Any]:
+    each = []
+    for number in range(1, numbers.max() + 1):
+        here = numbers == number
+        rmse = float(np.sqrt(np.square(predicted[here] - truth[here]).mean()))
+        each.append({"fold": number, "n": int(here.sum()), "rmse": rmse})
+    return {"each": each, "rmse_spread": float(np.std([fold["rmse"] for fold in each], ddof=1))}

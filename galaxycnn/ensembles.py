@@ -1,0 +1,242 @@
+"""Several trained networks as one: the weighted mean of their fractions, and the file that names them.
+
+A mean with weights that sum to 1 keeps the sums of a decision tree wherever its members do. A single network is an
+ensemble of one, so that whatever takes a model takes either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from galaxycnn.config import Config, load_config
+from galaxycnn.config.loading import read_file
+from galaxycnn.data.dataset import Part
+from galaxycnn.errors import ConfigError, DataError, UserError, nearest
+from galaxycnn.evaluation import Baseline
+from galaxycnn.files import atomic_path
+from galaxycnn.models.saving import load_model, read_recipe
+from galaxycnn.tree import DecisionTree, Floats
+from galaxycnn.views import Seen, fill_mode, predict_views
+
+SUFFIX = ".ensemble.yaml"
+
+PartFor = Callable[[Config], Part]
+"""Gives the galaxies to predict as the network of a configuration needs its cutouts."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model file and its weight; ``tree`` and ``baseline`` are None where the file does not hold its recipe."""
+
+    path: Path
+    config: Config
+    tree: DecisionTree | None = None
+    baseline: Baseline | None = None
+    weight: float = 1.0
+
+    @classmethod
+    def load(cls, path: str | Path) -> Member:
+        """The member that a model file with a recipe makes."""
+        recipe = read_recipe(path)
+        return cls(Path(path), recipe.config, recipe.tree, Baseline.from_dict(recipe.baseline))
+
+    def predict(self, tree: DecisionTree, part: Part, views: int) -> Seen:
+        """Load the network, predict ``part`` from several views, and let the network go."""
+        network = load_model(self.path, self.config if self.tree is None else None)
+        return predict_views(network, tree, part, views, fill_mode(self.config))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that answer the same questions; their weights sum to 1."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the first member, for what all have in common."""
+        return self.members[0].config
+
+    @property
+    def tree(self) -> DecisionTree | None:
+        return self.members[0].tree
+
+    @property
+    def baseline(self) -> Baseline | None:
+        return self.members[0].baseline
+
+    @property
+    def views(self) -> int:
+        """The largest number of views that a member's configuration says."""
+        return max(member.config.evaluation_params.views for member in self.members)
+
+    @property
+    def weights(self) -> list[float]:
+        return [member.weight for member in self.members]
+
+    def predict_each(self, tree: DecisionTree, part_for: PartFor, views: int | None = None) -> Iterator[Seen]:
+        """The predictions of one member after the other, each on its own cutouts of the same galaxies."""
+        for member in self.members:
+            yield member.predict(tree, part_for(member.config), views or self.views)
+
+    def predict(self, tree: DecisionTree, part_for: PartFor, views: int | None = None) -> Seen:
+        """The weighted mean of the members' predictions; memory holds those of one member at a time.
+
+        Args:
+            tree: the questions that the members answer.
+            part_for: the galaxies, the same for every member and in the same order.
+            views: how many views of each galaxy; None for as many as :attr:`views`.
+        """
+        return combine(self.weights, self.predict_each(tree, part_for, views))
+
+
+def combine(weights: Sequence[float], predictions: Iterable[Seen]) -> Seen:
+    """The weighted mean of several predictions; its spread is over views and members together.
+
+    Example:
+        >>> one, other = (Seen(np.array([[x]]), np.zeros((1, 1)), np.array([[x]]), 1) for x in (0.2, 0.6))
+        >>> both = combine([0.5, 0.5], [one, other])
+        >>> both.mean.round(3).tolist(), both.spread.round(3).tolist()
+        ([[0.4]], [[0.2]])
+    """
+    mean, squares, first, views = np.zeros(()), np.zeros(()), np.zeros(()), 1
+    for weight, seen in zip(weights, predictions, strict=True):
+        mean = mean + weight * seen.mean
+        squares = squares + weight * (seen.spread**2 + seen.mean**2)
+        first = first + weight * seen.first
+        views = seen.views
+    return Seen(mean, np.sqrt(np.maximum(squares - mean**2, 0)), first, views)
+
+
+def stacked_weights(truth: Floats, predictions: Sequence[Floats]) -> NDArray[np.float64]:
+    """The weights, none negative and 1 together, whose mean prediction has the least square error.
+
+    One weight for each member, not for each question, so that the tree's sums still hold (Breiman 1996, Machine
+    Learning 24, 49). With weights that sum to 1 the ensemble's error is the same mean of the members' errors E;
+    min |E w| over such w has the direction of min |E w|² + (Σw - 1)² over w ≥ 0, which is non-negative least squares.
+
+    Args:
+        truth: vote fractions, shape (galaxies, columns), of galaxies that the members were not trained on.
+        predictions: each member's predicted fractions of them.
+
+    Example:
+        >>> truth = np.array([[0.2, 0.8], [0.6, 0.4]])
+        >>> stacked_weights(truth, [truth + 0.1, truth - 0.3, truth + 0.5]).round(3).tolist()
+        [0.75, 0.25, 0.0]
+    """
+    errors = np.stack([np.ravel(np.asarray(predicted, float) - truth) for predicted in predictions], axis=1)
+    reduced = np.linalg.qr(errors / np.sqrt(len(errors)), mode="r")
+    system = np.vstack([reduced, np.ones(len(predictions))])
+    weights, _ = nnls(system, np.append(np.zeros(len(reduced)), 1.0))
+    return weights / weights.sum()
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def load_ensemble(path: str | Path, config: Config | str | Path | None = None) -> Ensemble:
+    """The ensemble that a file describes: an ``.ensemble.yaml``, a model file, or the YAML file of a finished run.
+
+    Args:
+        config: for a model file without a recipe (Keras 2): its configuration.
+
+    Raises:
+        UserError: no such file, or not one of these; or members that answer different questions.
+    """
+    path = Path(path)
+    if config is not None:
+        return Ensemble((Member(path, config if isinstance(config, Config) else load_config(config)),))
+    if path.name.endswith(SUFFIX):
+        weights = _read_weights(path)
+        members = [replace(Member.load(model), weight=weight) for model, weight in weights.items()]
+        return same_questions(Ensemble(tuple(members)))
+    if path.suffix in (".yaml", ".yml"):
+        run = load_config(path)
+        path = run.paths.models_path / f"{run.model_name}.keras"
+    return Ensemble((Member.load(path),))
+
+
+def save_ensemble(path: str | Path, weights: Mapping[Path, float]) -> Path:
+    """Write model files and their weights; paths are relative to the file, so that a folder can be moved.
+
+    Raises:
+        UserError: the name does not end with ``.ensemble.yaml``.
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIX):
+        raise UserError(f"{path}: the file of an ensemble ends with {SUFFIX}")
+    members = [
+        {"model": Path(os.path.relpath(model, path.parent)).as_posix(), "weight": round(float(weight), 6)}
+        for model, weight in weights.items()
+        if weight > 0
+    ]
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump({"members": members}, sort_keys=False))
+    return path
+
+
+def same_questions(ensemble: Ensemble) -> Ensemble:
+    """``ensemble``, where all its members answer the same questions.
+
+    Raises:
+        DataError: two do not.
+    """
+    first = ensemble.members[0]
+    for other in ensemble.members[1:]:
+        if other.tree != first.tree:
+            asked = [", ".join(q.name for q in m.tree.questions) if m.tree else "others" for m in (first, other)]
+            raise DataError(f"{first.path} answers {asked[0]}, but {other.path} {asked[1]}: they cannot be averaged")
+    return ensemble
+
+
+def _read_weights(path: Path) -> dict[Path, float]:
+    """Model files and weights as an ``.ensemble.yaml`` lists them, scaled to sum to 1."""
+    origin, content, lines = read_file(path)
+    for key in content:
+        if key != "members":
+            raise ConfigError(f"{lines[(key,)]}: unknown key {key!r}{nearest(key, ['members'])}")
+    members = content.get("members")
+    if not isinstance(members, list) or not members:
+        raise ConfigError(f"{origin}: expected 'members:' and a list of models, each with 'model' and 'weight'")
+    weights: dict[Path, float] = {}
+    for i, member in enumerate(members):
+        place = lines.get(("members", str(i)), origin)
+        if not isinstance(member, dict) or set(member) != {"model", "weight"}:
+            raise ConfigError(f"{place}: a member has the keys 'model' and 'weight', unlike {member}")
+        model, weight = path.parent / str(member["model"]), member["weight"]
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            raise ConfigError(f"{place}: expected a weight above 0 for {member['model']}, found {weight!r}")
+        if model in weights:
+            raise ConfigError(f"{place}: {member['model']} is a member twice")
+        weights[model] = float(weight)
+    total = sum(weights.values())
+    return {model: weight / total for model, weight in weights.items()}
+
+
+def read_predictions(path: Path, tree: DecisionTree) -> pd.DataFrame:
+    """Predicted fractions as runs and cross-validations write them: one row per id, the columns of ``tree``.
+
+    Raises:
+        UserError: there is no such file, or it has other columns or an id twice.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"id": str}, index_col="id")
+    except FileNotFoundError:
+        raise UserError(f"there are no predictions at {path}; they are written when a run is finished") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as predictions: {error}") from None
+    for column in tree.columns:
+        if column not in table.columns:
+            raise DataError(f"{path} has no column {column!r}{nearest(column, table.columns)}")
+    if table.index.duplicated().any():
+        raise DataError(f"{path} has {table.index[table.index.duplicated()][0]!r} twice")
+    return table[list(tree.columns)]
