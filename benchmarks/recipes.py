@@ -48,10 +48,22 @@ def _arguments() -> argparse.Namespace:
 
 def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
     change = "".join(f"-{re.sub(r'[^A-Za-z0-9.]+', '_', change.rpartition('.')[2])}" for change in changes)
-    name = f"{config.stem}{change}-seed{seed}"
+    train_run(f"{config.stem}{change}-seed{seed}", config, changes, seed, arguments)
+
+
+def train_run(name: str, config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
+    """One ``galaxycnn train`` under ``arguments.out``, unless it is finished; an interrupted one is resumed."""
     if (arguments.out / "metrics_plots" / name / "metrics.json").exists():
         return
-    settings = [
+    words = [word for change in run_settings(name, changes, arguments) for word in ("--set", change)]
+    command = [sys.executable, "-m", "galaxycnn.cli", "train", str(config), "--seed", str(seed), "--resume"]
+    print(f"{name} …", flush=True)
+    subprocess.run([*command, "--no-save_model", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def run_settings(name: str, changes: Sequence[str], arguments: argparse.Namespace) -> list[str]:
+    """What a run of this name has other than its configuration: data, folders and ``changes``."""
+    return [
         f"model_name={name}",
         f"paths.images_path={arguments.images}",
         f"paths.labels_path={arguments.labels}",
@@ -59,10 +71,6 @@ def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.
         *(f"paths.{kind}_path={arguments.out / folder}" for kind, folder in _FOLDERS.items()),
         *changes,
     ]
-    words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "galaxycnn.cli", "train", str(config), "--seed", str(seed), "--resume"]
-    print(f"{name} …", flush=True)
-    subprocess.run([*command, "--no-save_model", *words], check=True, stdout=subprocess.DEVNULL)
 
 
 _FOLDERS = {"plots": "metrics_plots", "models": "saved_models", "logs": "logs"}

@@ -1,0 +1,155 @@
+"""The benchmarks' own arithmetic and tables; what they measure takes hours and is not repeated here."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from galaxycnn.config import load_config
+from galaxycnn.data.split import Split
+from galaxycnn.errors import DataError
+from galaxycnn.evaluation import Baseline, evaluate_fractions
+from galaxycnn.tree import GALAXY_ZOO_2
+
+TREE = GALAXY_ZOO_2.subset(["Class1", "Class2"])
+
+
+@pytest.fixture(scope="module")
+def script():
+    """Import a script of the folder ``benchmarks`` by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+        yield import_module
+
+
+# -- learning curve -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(floor=st.floats(0.03, 0.08), excess=st.floats(0.02, 0.1), exponent=st.floats(0.2, 0.8))
+def test_the_power_law_is_found_again(script, floor, excess, exponent):
+    curve = script("learning_curve")
+    sizes = [500, 1000, 2000, 2864]
+    rmse = curve.power_law(sizes, floor, excess, exponent)
+    found = curve.fit_power_law(sizes, rmse)
+    assert curve.power_law(sizes, *found) == pytest.approx(rmse, abs=1e-5)
+    assert curve.power_law(50_000, *found) == pytest.approx(curve.power_law(50_000, floor, excess, exponent), abs=2e-3)
+
+
+def test_the_band_widens_beyond_the_measured_sizes_and_holds_the_curve(script, tmp_path):
+    curve, generator = script("learning_curve"), np.random.default_rng(4)
+    hard = generator.gamma(2, 0.5, size=700)
+    errors = {
+        size: [hard * (curve.power_law(size, 0.06, 0.05, 0.4) * generator.normal(1, 0.01)) ** 2 for _ in range(3)]
+        for size in (500, 1000, 2000, 2864)
+    }
+    measured = curve.Curve.measure(errors, resamples=60)
+    expected, band = measured.at([500, 2000, 50_000])
+    widths = band[:, 1] - band[:, 0]
+    assert (band[:, 0] <= expected).all() and (expected <= band[:, 1]).all()
+    assert widths[2] > 2 * widths[1]
+    curve._write(measured, tmp_path / "small-learning_curve")
+    summary = json.loads((tmp_path / "small-learning_curve.json").read_text())
+    assert summary["interval"][0] < summary["rmse"] < summary["interval"][1]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".json", ".png"}
+
+
+@given(st.integers(0, 100), st.integers(1, 40), st.integers(1, 40))
+def test_subsets_are_nested_and_leave_the_other_parts_alone(script, seed, one, other):
+    subset = script("learning_curve")._subset
+    split = Split([f"{i}" for i in range(40)], ["a"], ["b", "c"])
+    small, large = (subset(split, size, seed) for size in sorted((one, other)))
+    assert set(small.train) <= set(large.train) <= set(split.train)
+    assert len(small.train) == min(one, other)
+    assert (small.validation, small.test) == (split.validation, split.test)
+
+
+def test_small_subsets_get_as_many_steps(script):
+    config = load_config(
+        {
+            "paths": {"images_path": "images"},
+            "model_name": "small",
+            "model_params": {"early_stop_patience": 3},
+            "train_params": {"batch_size": 100, "epochs": 10, "schedule": {"name": "cosine", "warmup_epochs": 2}},
+        }
+    )
+    settings_ = script("learning_curve")._as_many_steps(config, 2864, 500)
+    assert sorted(settings_) == [
+        "model_params.early_stop_patience=17",
+        "train_params.epochs=58",
+        "train_params.schedule.warmup_epochs=12",
+    ]
+
+
+# -- comparison ---------------------------------------------------------------------------------------
+
+
+def write_run(folder: Path, name: str, truth: np.ndarray, noise: float, saved: bool = True) -> None:
+    """The files of a finished run whose predictions miss ``truth`` by about ``noise``."""
+    predicted = truth + np.random.default_rng(len(name)).normal(0, noise, truth.shape)
+    results = evaluate_fractions(TREE, truth, predicted, Baseline.fit(TREE, truth), resamples=20)
+    run = {
+        "model_name": name,
+        "model_type": "base",
+        "parameters": 1_234_567,
+        "galaxies": {"train": 600, "test": len(truth)},
+        "epochs": 10,
+        "training_seconds": 60.0,
+        "machine": {"processor": "Chip", "cores": 2, "gpus": [], "backend": "tensorflow"},
+        "parts": {"test": {"views": 8, "single_view_rmse": 0.2, **results}},
+    }
+    plots = folder / "metrics_plots" / name
+    plots.mkdir(parents=True)
+    (plots / "metrics.json").write_text(json.dumps(run))
+    (folder / "logs").mkdir(exist_ok=True)
+    (folder / "logs" / f"{name}.yaml").write_text("{model_params: {model_type: vit, head: tree}}")
+    if saved:
+        table(predicted).rename_axis("id").to_csv(plots / "predictions_test.csv")
+
+
+def table(fractions: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(fractions, columns=list(TREE.columns), index=[f"{i:03}" for i in range(len(fractions))])
+
+
+@pytest.fixture
+def finished(tmp_path):
+    truth = np.random.default_rng(0).dirichlet(np.ones(5), size=80)
+    for name, noise, saved in (("good", 0.05, True), ("worse", 0.08, True), ("unsaved", 0.1, False)):
+        write_run(tmp_path, name, truth, noise, saved)
+    table(truth).rename_axis("GalaxyID").to_csv(tmp_path / "labels.csv")
+    return tmp_path
+
+
+def compare(module: ModuleType, folder: Path, monkeypatch, capsys) -> tuple[list[str], pd.DataFrame]:
+    arguments = Namespace(runs=[folder], labels=folder / "labels.csv", against="parameters", out=folder / "compared")
+    monkeypatch.setattr(module, "_arguments", lambda: arguments)
+    module.main()
+    return capsys.readouterr().out.splitlines(), pd.read_csv(folder / "compared.csv")
+
+
+def test_runs_are_listed_best_first_with_their_difference(script, finished, monkeypatch, capsys):
+    lines, written = compare(script("compare"), finished, monkeypatch, capsys)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["good", "worse", "unsaved"]
+    assert "| 1,234,567 | 1.0 | 100 | Chip, 2 cores, tensorflow |" in lines[2]
+    assert "| vit | tree |" in lines[2] and "| 8 | 0.2000 |" in lines[2]
+    assert written["worse_by"].isna().tolist() == [True, False, True]
+    assert 0 < written["worse_by_low"][1] < written["worse_by"][1] < written["worse_by_high"][1]
+    assert written["worse_by"][1] == pytest.approx(written["rmse"][1] - written["rmse"][0], abs=1e-6)
+    assert (finished / "compared.png").stat().st_size > 0
+
+
+def test_other_labels_than_those_of_the_run_are_refused(script, finished, monkeypatch, capsys):
+    labels = pd.read_csv(finished / "labels.csv", dtype={0: str}).set_index("GalaxyID")
+    labels[:] = labels.to_numpy()[::-1]
+    labels.to_csv(finished / "labels.csv")
+    with pytest.raises(DataError, match="not the labels that good was measured against"):
+        compare(script("compare"), finished, monkeypatch, capsys)
