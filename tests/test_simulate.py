@@ -89,7 +89,7 @@ def test_volunteers_see_what_is_there() -> None:
     assert fractions_of(replace(spiral, arms=0, arm_strength=0.0), "spiral")["spiral"] < 0.4
     assert fractions_of(replace(spiral, bar_length=0.8), "bar")["bar"] > 0.6 > 0.3 > fractions_of(spiral, "bar")["bar"]
     assert fractions_of(replace(spiral, inclination=88.0), "edge_on")["edge-on"] > 0.85
-    assert fractions_of(replace(spiral, pitch_angle=8.0), "arm_winding")["tight"] > 0.6
+    assert fractions_of(replace(spiral, pitch_angle=8.0), "arm_winding")["tight arms"] > 0.6
     assert fractions_of(replace(spiral, companion=0.8), "odd_feature")["merger"] > 0.5
 
 

@@ -18,13 +18,14 @@ def add(commands: Commands) -> None:
     parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
     views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"
     parser.add_argument("--views", type=int, metavar="N", help=views)
+    parser.add_argument("--answers", action="store_true", help="show the error of every answer, too")
     parser.add_argument("--json", metavar="FILE", help="write all measures to this file")
     parser.add_argument("--config", metavar="FILE", help="the network's YAML file, for an .h5 of Keras 2")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.files import atomic_path
-    from galaxycnn.tables import evaluation_table, in_words
+    from galaxycnn.tables import answer_table, evaluation_table, in_words
 
     results = galaxycnn.evaluate(
         arguments.model, arguments.images, arguments.labels, config=arguments.config, views=arguments.views
@@ -34,3 +35,5 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             temporary.write_text(json.dumps(results, indent=1))
     OUT.print(evaluation_table(results, Path(arguments.images).name))
     OUT.print(in_words(results))
+    if arguments.answers:
+        OUT.print(answer_table(results))

@@ -49,7 +49,9 @@ def beliefs(galaxy: Galaxy) -> dict[str, Logits]:
             _seen_axis_ratio(galaxy), {"round": 0.93, "in between": 0.59, "cigar-shaped": 0.24}, 0.15
         ),
         "edge_on_bulge": _edge_on_bulge(galaxy, clear),
-        "arm_winding": _nearest_of(galaxy.pitch_angle, {"tight": 11.0, "medium": 19.5, "loose": 31.0}, 7.5),
+        "arm_winding": _nearest_of(
+            galaxy.pitch_angle, {"tight arms": 11.0, "medium arms": 19.5, "loose arms": 31.0}, 7.5
+        ),
         "arm_count": _arm_count(galaxy, clear),
     }
 
@@ -167,7 +169,8 @@ def _edge_on_bulge(galaxy: Galaxy, clear: float) -> Logits:
 
 
 def _arm_count(galaxy: Galaxy, clear: float) -> Logits:
-    odds: Logits = {"1": -0.6, "2": 0.9, "3": -0.6, "4": -1.4, "more than 4": -1.6}
+    odds: Logits = {"1 arm": -0.6, "2 arms": 0.9, "3 arms": -0.6, "4 arms": -1.4, "more than 4 arms": -1.6}
     if galaxy.arms:
-        odds[str(galaxy.arms) if galaxy.arms <= 4 else "more than 4"] += 0.8 + 2.8 * clear * galaxy.arm_strength
+        seen = list(odds)[min(galaxy.arms, 5) - 1]
+        odds[seen] += 0.8 + 2.8 * clear * galaxy.arm_strength
     return odds | {"can't tell": 1.3 + 0.9 * galaxy.flocculence - 0.8 * clear * galaxy.arm_strength}

@@ -32,7 +32,7 @@ from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import per_question
 from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
-from galaxycnn.tables import evaluation_table, in_words, render
+from galaxycnn.tables import answer_table, evaluation_table, in_words, render
 from galaxycnn.training.callbacks import Fitted, read_state
 from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
 from galaxycnn.tree import Floats
@@ -298,5 +298,6 @@ def _log_data(log: logging.Logger, data: GalaxyData) -> None:
 def _log_end(log: logging.Logger, run: Run) -> None:
     for part, results in run.results["parts"].items():
         log.info("%s\n%s", render(evaluation_table(results, part)), in_words(results))
+    log.info("every answer of the test part\n%s", render(answer_table(run.results["parts"]["test"])))
     for path in run.files:
         log.info("written: %s", path)
