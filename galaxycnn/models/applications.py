@@ -111,7 +111,7 @@ class ResNet50(Application):
 
     Source: He et al. 2015, arXiv:1512.03385; the head is that of "Soft-Classification of Galaxy Morphologies", section
     5.4. For all 37 answers 27,859,877 parameters, of which 4,272,165 learn with ``frozen_stages: all``: the 27.9 and
-    4.3 millions of that paper.
+    4.3 millions of that paper. With ``lora_rank: 4`` another 317,772 learn.
     """
 
     Params = ResNet50Params

