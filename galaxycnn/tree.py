@@ -243,8 +243,16 @@ GALAXY_ZOO_2 = DecisionTree(
             ["6.1"],
         ),
         _question(9, "edge_on_bulge", "What shape is the edge-on bulge?", ["rounded", "boxy", "no bulge"], ["2.1"]),
-        _question(10, "arm_winding", "How tightly wound are the arms?", ["tight arms", "medium arms", "loose arms"], ["4.1"]),
-        _question(11, "arm_count", "How many arms?", ["1 arm", "2 arms", "3 arms", "4 arms", "more than 4 arms", "can't tell"], ["4.1"]),
+        _question(
+            10, "arm_winding", "How tightly wound are the arms?", ["tight arms", "medium arms", "loose arms"], ["4.1"]
+        ),
+        _question(
+            11,
+            "arm_count",
+            "How many arms?",
+            ["1 arm", "2 arms", "3 arms", "4 arms", "more than 4 arms", "can't tell"],
+            ["4.1"],
+        ),
     ),
 )
 """The 37 answers to 11 questions of Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435, 2835), with the
