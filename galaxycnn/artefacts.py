@@ -68,6 +68,11 @@ class RunFiles:
     def ensemble(self) -> Path:
         return self.model(".ensemble.yaml")
 
+    @property
+    def baselines(self) -> Path:
+        """What baselines reach on the run's galaxies."""
+        return self.plots / "baselines.json"
+
     def confusion(self, part: str) -> Path:
         return self.config.paths.plots_path / f"ConfusionMatrix_{self.name}_{part}.pdf"
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 import galaxycnn
 from galaxycnn.errors import UserError, nearest
 
-COMMANDS = ("train", "tune", "crossval", "evaluate", "ensemble", "submit", "data", "list")
+COMMANDS = ("train", "baseline", "tune", "crossval", "evaluate", "ensemble", "submit", "data", "list")
 """Modules of :mod:`galaxycnn.commands`, in the order of the help text."""
 
 _EXAMPLES = """examples:

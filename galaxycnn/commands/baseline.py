@@ -1,0 +1,31 @@
+"""``galaxycnn baseline``."""
+
+from __future__ import annotations
+
+import argparse
+
+from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words
+
+
+def add(commands: Commands) -> None:
+    example = "galaxycnn baseline configs/task2_hierarchy.yaml --name ridge"
+    text = "measure what a configuration's network has to beat, on the same galaxies"
+    parser = command(commands, "baseline", text, _baseline, example)
+    config_words(parser)
+    parser.add_argument("--name", default="all", help="a baseline, for example ridge (default: all of them)")
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    import json
+
+    from galaxycnn.artefacts import RunFiles
+    from galaxycnn.baselines import baselines_table, measure
+    from galaxycnn.files import atomic_path
+
+    config = chosen_config(arguments)
+    results = measure(config, None if arguments.name == "all" else [arguments.name])
+    file = RunFiles(config).baselines
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(results, indent=1))
+    OUT.print(baselines_table(results))
+    OUT.print(f"written: {file}")
