@@ -76,7 +76,7 @@ class Range:
         return recorded
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}{' log' if self.log else ''}{f' step {self.step:g}' if self.step else ''}"
+        return f"{self.low}..{self.high}{' log' if self.log else ''}{f' step {self.step}' if self.step else ''}"
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,9 @@ def default_space(load: Load) -> Space:
     """What is worth trying for nearly every network, as far as this configuration has it."""
     config = load({})
     rate = config.train_params.learning_rate
+    slow, fast = (float(f"{factor * rate:.4g}") for factor in (0.1, 10))
     candidates: Space = {
-        "train_params.learning_rate": Range(rate / 10, rate * 10, log=True),
+        "train_params.learning_rate": Range(slow, fast, log=True),
         "train_params.weight_decay": Range(1e-3, 0.3, log=True),
         "model_params.dropout_rate": Range(0.0, 0.6),
         "data_augmentation_params.preset": Choices(tuple(AUGMENTATIONS)),
