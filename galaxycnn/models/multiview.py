@@ -40,9 +40,9 @@ class Multiview(BackboneFamily):
     """Sixteen aligned parts of a cutout through one shared convnet, then two Maxout layers: the winner of 2014.
 
     Source: Dieleman, Willett and Dambre 2015, MNRAS 450, 1441, sections 5.1 to 5.3. 42,303,237 parameters for 69×69
-    pixels and all 37 answers, the "about 42 million" of its author. Two things differ from his code: the biases of a
-    convolution belong to its filters, not to filters and pixels, and the views turned by 45° come from the cutout,
-    mirrored at its edges, not from a larger image.
+    pixels and all 37 answers, the "about 42 million" of its author. Three things differ from his code: the biases of a
+    convolution belong to its filters, not to filters and pixels; the views turned by 45° come from the cutout, mirrored
+    at its edges, not from a larger image; and weights start as Keras has them, not from distributions set by hand.
     """
 
     Params = MultiviewParams
