@@ -13,7 +13,7 @@ from galaxycnn.files import atomic_path
 from galaxycnn.losses import needs_class_weights, takes_class_weights
 from galaxycnn.metrics import NAMES
 from galaxycnn.models.blocks import ACTIVATIONS, OUT_ACTIVATIONS
-from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES, MODELS
+from galaxycnn.registry import AUGMENTATIONS, HEADS, LAYOUTS, LOSSES, MODELS
 
 INTRODUCTION = """# Configuration
 
@@ -28,6 +28,7 @@ CHOICES: dict[str, Sequence[str]] = {
     "layout": ["auto", *sorted(LAYOUTS)],
     "model_type": sorted(MODELS),
     "preset": list(AUGMENTATIONS),
+    "head": list(HEADS),
     "loss_function": list(LOSSES),
     "metrics": NAMES,
     "activation": ACTIVATIONS,

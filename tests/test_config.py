@@ -149,7 +149,7 @@ MISTAKES = {
     "batch_size: 100 -> epochs: 1": "train_params.epochs is given twice",
     "crop: True -> crop: [True": "not valid YAML",
     "test_size: 0.2 -> test_size: 1": "'test_size: 1' leaves no galaxies to train on",
-    "training_size: 0.80 -> training_size: 1": "'training_size: 1' leaves no galaxies for validation",
+    "training_size: 0.80 -> training_size: 1": "model_params.early_stop_patience: 'val_loss' cannot be watched without validation galaxies",
     "crop_size: 256 -> crop_size: null": "'crop: true' needs a 'crop_size'",
     "[64, 64] -> [12, 12]": "no pixels are left after block 3 of a 12×12 cutout",
 }
@@ -157,7 +157,7 @@ TOLD_ELSEWHERE = {
     "batch_size: 100 -> epochs: 1": "epochs: 150",
     "crop: True -> crop: [True": "crop_size",
     "test_size: 0.2 -> test_size: 1": "data_preprocessing:",
-    "training_size: 0.80 -> training_size: 1": "data_preprocessing:",
+    "training_size: 0.80 -> training_size: 1": "early_stop_patience",
     "crop_size: 256 -> crop_size: null": "data_preprocessing:",
     "[64, 64] -> [12, 12]": "conv_layers",
 }

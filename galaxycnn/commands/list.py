@@ -40,7 +40,26 @@ def _configs() -> list[tuple[str, str]]:
     return [(str(path), _header(path)) for path in config_files()]
 
 
-_LISTS = {"models": _models, "losses": _losses, "augmentations": _augmentations, "configs": _configs}
+def _heads() -> list[tuple[str, str]]:
+    from galaxycnn.registry import HEADS
+
+    return [(name, _first_line(head)) for name, head in HEADS.items()]
+
+
+def _baselines() -> list[tuple[str, str]]:
+    from galaxycnn.registry import BASELINES
+
+    return [(name, entry.text) for name, entry in BASELINES.items()]
+
+
+_LISTS = {
+    "models": _models,
+    "heads": _heads,
+    "losses": _losses,
+    "augmentations": _augmentations,
+    "baselines": _baselines,
+    "configs": _configs,
+}
 
 
 def _first_line(entry: object) -> str:

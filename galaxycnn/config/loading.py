@@ -80,6 +80,8 @@ def _check_together(config: Config) -> None:
     from galaxycnn.metrics import check_metrics
 
     preprocessing, train = config.data_preprocessing, config.train_params
+    if preprocessing.training_size == 1 and preprocessing.split_file is None:
+        config.refuse_to_watch_nothing()
     if preprocessing.task is not None or preprocessing.layout == "kaggle":
         MODELS[config.model_params.model_type].of(config, GALAXY_ZOO_2).check()
     if needs_class_weights(train.loss_function) and not config.model_params.class_weights:

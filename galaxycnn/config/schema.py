@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
-from galaxycnn.errors import nearest
+from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES, Registry
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
@@ -321,3 +321,18 @@ class Config(Section):
     """Loss and optimisation."""
     evaluation_params: EvaluationParams = EvaluationParams()
     """Views to average."""
+
+    def refuse_to_watch_nothing(self) -> None:
+        """Raise a ConfigError where the training watches validation galaxies; to be called where there are none."""
+        monitor = self.model_params.monitor
+        if not monitor.startswith("val_"):
+            return
+        for key, watches in {
+            "model_params.early_stop_patience": self.model_params.early_stop_patience is not None,
+            "train_params.schedule": self.train_params.schedule.name == "plateau",
+        }.items():
+            if watches:
+                raise ConfigError(
+                    f"{key}: {monitor!r} cannot be watched without validation galaxies; use a"
+                    " data_preprocessing.training_size below 1, or train for a fixed number of epochs"
+                )

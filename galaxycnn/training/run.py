@@ -163,7 +163,8 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
     for stage in builder.family.stages(model):
         outputs = per_question(stage.model)
         check_monitor(config.model_params.monitor, config.train_params.metrics, stage.answers(data.tree), outputs)
-    _check_validation(config, data)
+    if not len(data.validation):
+        config.refuse_to_watch_nothing()
     if not resuming:
         files.forget_state()
         data.split.save(files.split)
@@ -171,22 +172,6 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
         temporary.write_text(json.dumps(config.model_dump(mode="json")))
     save_config(config, files.config_yaml)
     return model, builder
-
-
-def _check_validation(config: Config, data: GalaxyData) -> None:
-    """Refuse to watch the validation part where there is none."""
-    params, schedule = config.model_params, config.train_params.schedule
-    if len(data.validation) or not params.monitor.startswith("val_"):
-        return
-    for key, watches in {
-        "model_params.early_stop_patience": params.early_stop_patience is not None,
-        "train_params.schedule": schedule.name == "plateau",
-    }.items():
-        if watches:
-            raise ConfigError(
-                f"{key}: {params.monitor!r} cannot be watched, since there are no validation galaxies; use"
-                " data_preprocessing.training_size below 1, or train for a fixed number of epochs"
-            )
 
 
 def _fit(
