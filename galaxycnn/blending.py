@@ -72,6 +72,7 @@ def build_ensemble(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     views: int | None = None,
+    split: str | Path | None = None,
     out_of_fold: Sequence[str | Path] = (),
 ) -> Blend:
     """Weigh finished runs, measure their mean, and write it as an ensemble that can be used like a model.
@@ -89,6 +90,7 @@ def build_ensemble(
             predictions were saved with them.
         labels: their labels, with ``images``.
         views: views of each galaxy to average, with ``images``.
+        split: a saved split of which the test part alone is measured, with ``images``.
         out_of_fold: for ``stacked``: each run's ``.oof.csv``, in the order of ``runs``.
 
     Raises:
@@ -108,11 +110,11 @@ def build_ensemble(
     elif out_of_fold:
         raise UserError("out-of-fold predictions are for the method 'stacked'")
     if images is None:
-        if views is not None or labels is not None:
-            raise UserError("views and labels are for a folder of images; the runs' own test part is already predicted")
+        if any(word is not None for word in (labels, views, split)):
+            raise UserError("labels, split and views go with a folder of images; the runs' own test part is predicted")
         measured = _own_test_part(members, tree, titles)
     else:
-        measured = _folder(members, everyone, images, labels, views)
+        measured = _folder(members, everyone, images, labels, views, split)
     _check_unknown(everyone, measured.ids, learnt)
 
     config = everyone.config.model_copy(update={"model_name": name})
@@ -224,15 +226,21 @@ def _saved(run: Ensemble, part: str, tree: DecisionTree, title: str) -> pd.DataF
 
 
 def _folder(
-    members: list[Ensemble], everyone: Ensemble, images: str | Path, labels: str | Path | None, views: int | None
+    members: list[Ensemble],
+    everyone: Ensemble,
+    images: str | Path,
+    labels: str | Path | None,
+    views: int | None,
+    split: str | Path | None,
 ) -> _Measured:
     """A folder of labelled galaxies, predicted now."""
     with tempfile.TemporaryDirectory() as temporary:
-        galaxies = load_labelled(everyone, images, labels, temporary)
+        galaxies = load_labelled(everyone, images, labels, temporary, split)
         _check_unknown(everyone, galaxies.ids, galaxies.ids[:0])
         each = everyone.predict_each(galaxies.tree, galaxies.part_for, views)
         predictions = [combine(run.weights, (next(each) for _ in run.members)).mean for run in members]
-    return _Measured("all", galaxies.ids, galaxies.truth.astype(np.float64), predictions)
+    part = "all" if split is None else "test"
+    return _Measured(part, galaxies.ids, galaxies.truth.astype(np.float64), predictions)
 
 
 # -- what must not be known ----------------------------------------------------------------------

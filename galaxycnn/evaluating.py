@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from galaxycnn.config import Config
 from galaxycnn.data.dataset import Part, load_part
+from galaxycnn.data.split import Split
 from galaxycnn.ensembles import Ensemble, load_ensemble
 from galaxycnn.errors import DataError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
@@ -27,6 +28,7 @@ def evaluate(
     config: Config | str | Path | None = None,
     cache_path: str | Path | None = None,
     views: int | None = None,
+    split: str | Path | None = None,
 ) -> dict[str, Any]:
     """Predict every galaxy of a folder with a saved model and compare with its labels.
 
@@ -39,6 +41,7 @@ def evaluate(
         cache_path: where decoded cutouts are kept; None for a temporary folder.
         views: how many views of each galaxy to average (:func:`galaxycnn.views.make_views`); None for
             as many as the model's configuration says.
+        split: a saved split (``<name>.split.csv``) of which only the test part is measured; None for all galaxies.
 
     Returns:
         What :func:`galaxycnn.evaluation.evaluate_fractions` measures, the number of ``views`` and the RMSE of a single
@@ -50,7 +53,7 @@ def evaluate(
     """
     ensemble = load_ensemble(model, config)
     with tempfile.TemporaryDirectory() as temporary:
-        galaxies = load_labelled(ensemble, images, labels, cache_path or temporary)
+        galaxies = load_labelled(ensemble, images, labels, cache_path or temporary, split)
         seen = ensemble.predict(galaxies.tree, galaxies.part_for, views)
     tree, truth = galaxies.tree, galaxies.truth
     baseline, seed = ensemble.baseline or Baseline.fit(tree, truth), ensemble.config.seed
@@ -79,12 +82,16 @@ class Labelled:
 
 
 def load_labelled(
-    ensemble: Ensemble, images: str | Path, labels: str | Path | None, cache_path: str | Path
+    ensemble: Ensemble,
+    images: str | Path,
+    labels: str | Path | None,
+    cache_path: str | Path,
+    split: str | Path | None = None,
 ) -> Labelled:
-    """Read a folder of labelled galaxies for all members of an ensemble.
+    """Read a folder of labelled galaxies for all members of an ensemble; of ``split``, the test part alone.
 
     Raises:
-        DataError: it cannot be used, or the members learnt different labels of the same galaxies.
+        DataError: it cannot be used, lacks galaxies of the test part, or the members learnt different labels.
     """
     tree = ensemble.tree
     parts: dict[str, Part] = {}
@@ -94,6 +101,8 @@ def load_labelled(
         fractions = _in_columns_of(tree, labelled, part.fractions, labels or images)
         parts[_preparation(config)] = replace(part, fractions=fractions)
     ids = reduce(np.intersect1d, (part.ids for part in parts.values()))
+    if split is not None:
+        ids = ids[np.sort(Split([], [], Split.load(split).test).rows(ids)["test"])]
     parts = {name: _only(part, ids) for name, part in parts.items()}
     first, *others = (part.fractions for part in parts.values())
     if any(not np.array_equal(first, other) for other in others):

@@ -174,6 +174,17 @@ def test_galaxies_that_a_member_knows_are_refused(folder: Path, new_galaxies: tu
     assert not (folder / "models" / "known.ensemble.yaml").exists()
 
 
+def test_the_test_part_of_a_folder_alone_can_be_measured(folder: Path) -> None:
+    images, labels = folder / "data" / "images_training_rev1", folder / "data" / "training_solutions_rev1.csv"
+    split = folder / "logs" / "a.split.csv"
+    saved = build_ensemble(models(folder, "a", "b"), "saved").results["parts"]["test"]
+    measured = build_ensemble(models(folder, "a", "b"), "now", images=images, labels=labels, split=split)
+    assert measured.results["parts"]["test"]["overall"]["rmse"] == pytest.approx(saved["overall"]["rmse"], rel=1e-4)
+    alone = galaxycnn.evaluate(folder / "models" / "a.keras", images, labels, split=split)
+    assert alone["n"] == saved["n"] == 10
+    assert alone["overall"]["rmse"] == pytest.approx(measured.results["members"][0]["overall"]["rmse"])
+
+
 def test_runs_on_other_splits_are_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "data", tmp_path / "data")
     one = finished(configured(tmp_path, "one"))
@@ -257,4 +268,4 @@ def test_the_command_shows_members_and_ensemble(folder: Path, capsys: pytest.Cap
     assert "shown (stacked)" in shown
     assert all(f"{name}.keras" in shown for name in "abc")
     assert main(["ensemble", *words, "--views", "8"]) == 2
-    assert "views and labels are for a folder of images" in capsys.readouterr().err
+    assert "labels, split and views go with a folder of images" in capsys.readouterr().err

@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     images = "folder of images to measure on (default: the test part that all runs share)"
     parser.add_argument("--images", metavar="DIR", help=images)
     parser.add_argument("--labels", metavar="CSV", help="their labels")
+    parser.add_argument("--split", metavar="CSV", help="with --images: measure the test part of this split alone")
     parser.add_argument("--views", type=int, metavar="N", help="with --images: views of each galaxy to average")
 
 
@@ -39,6 +40,7 @@ def _ensemble(arguments: argparse.Namespace) -> None:
         images=arguments.images,
         labels=arguments.labels,
         views=arguments.views,
+        split=arguments.split,
         out_of_fold=arguments.out_of_fold,
     )
     [(part, results)] = blend.results["parts"].items()

@@ -16,6 +16,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
     parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
+    split = "measure the test part of this split alone (the <name>.split.csv of a run)"
+    parser.add_argument("--split", metavar="CSV", help=split)
     views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"
     parser.add_argument("--views", type=int, metavar="N", help=views)
     parser.add_argument("--answers", action="store_true", help="show the error of every answer, too")
@@ -28,12 +30,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.tables import answer_table, evaluation_table, in_words
 
     results = galaxycnn.evaluate(
-        arguments.model, arguments.images, arguments.labels, config=arguments.config, views=arguments.views
+        arguments.model,
+        arguments.images,
+        arguments.labels,
+        config=arguments.config,
+        views=arguments.views,
+        split=arguments.split,
     )
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(results, indent=1))
     OUT.print(evaluation_table(results, Path(arguments.images).name))
     OUT.print(in_words(results))
+    if results["views"] > 1:
+        OUT.print(f"{results['views']} views of each galaxy; one alone has RMSE {results['single_view_rmse']:.4f}")
     if arguments.answers:
         OUT.print(answer_table(results))
