@@ -18,7 +18,7 @@ def machine() -> dict[str, Any]:
         >>> sorted(machine())
         ['backend', 'cores', 'gpus', 'processor']
     """
-    return {"processor": _processor(), "cores": _cores(), "gpus": _gpus(), "backend": keras.backend.backend()}
+    return {"processor": _processor(), "cores": _cores(), "gpus": gpus(), "backend": keras.backend.backend()}
 
 
 def _processor() -> str:
@@ -34,9 +34,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
+    """The GPUs that the Keras backend sees."""
     if keras.backend.backend() == "torch":
         import torch
 
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return list(keras.distribution.list_devices("gpu"))
+    try:
+        return list(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX where there is none
+        return []

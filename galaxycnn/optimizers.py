@@ -35,10 +35,11 @@ class FineGrained(keras.optimizers.Optimizer):
     norms and other vectors.
 
     Example:
+        >>> import numpy as np
         >>> layer = keras.layers.Dense(1)
         >>> layer.build((None, 1))
         >>> optimizer = FineGrainedSGD(0.1, rates=[(1.0, 0), (0.5, 1)])
-        >>> layer.set_weights([[[1.0]], [1.0]])
+        >>> layer.set_weights([np.ones((1, 1)), np.ones(1)])
         >>> for _ in range(2):
         ...     optimizer.apply([ops.ones((1, 1)), ops.ones(1)], layer.trainable_variables)
         >>> [round(float(weight.squeeze()), 3) for weight in layer.get_weights()]

@@ -21,6 +21,7 @@ from galaxycnn.config.schema import TrainParams
 from galaxycnn.errors import ConfigError
 from galaxycnn.models.family import Rate
 from galaxycnn.optimizers import make_optimizer
+from galaxycnn.training import precision
 
 EVERYTHING = [
     {},
@@ -206,6 +207,49 @@ def test_settings_that_do_not_go_together_are_told(train: dict[str, Any], senten
     with pytest.raises(ConfigError, match="train_params") as raised:
         load_config(values)
     assert sentence in str(raised.value)
+
+
+def test_xla_trains_alike() -> None:
+    train = {"optimizer": "adamw", "weight_decay": 0.1, "average_weights": 0.9, "accumulate_batches": 2}
+    weights = []
+    for xla in (False, True):
+        model = keras.Sequential([keras.Input((2,)), dense()])
+        optimizer = make_optimizer(TrainParams.model_validate(train), 2, [Rate(0.1, from_epoch=1), Rate()])
+        model.compile(optimizer, "mean_squared_error", jit_compile=xla)
+        model.fit(np.ones((8, 2)), np.zeros((8, 3)), batch_size=2, epochs=2, verbose=0)
+        weights.append([variable.numpy() for variable in (*model.weights, *optimizer.variables)])
+    same(*weights)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "gpus", "bfloat16", "policy"),
+    [
+        ("base", ["gpu:0"], True, "mixed_float16"),
+        ("base", [], True, "mixed_bfloat16"),
+        ("base", [], False, "float32"),
+        ("efficientnet_lite0", [], True, "float32"),
+    ],
+)
+def test_automatic_precision_is_what_the_machine_is_fast_at(
+    monkeypatch: pytest.MonkeyPatch, model_type: str, gpus: list[str], bfloat16: bool, policy: str
+) -> None:
+    monkeypatch.setattr(precision, "gpus", lambda: gpus)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
+    values = {"paths": {"images_path": "x"}, "model_name": "m", "model_params": {"model_type": model_type}}
+    asked = {name: load_config({**values, "train_params": {"precision": name}}) for name in ("auto", "float32")}
+    with precision.precision(asked["auto"]):
+        assert keras.config.dtype_policy().name == policy
+    assert precision.dtype_policy(asked["float32"]) == keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"), [("fpu avx512_bf16 la57", True), ("amx_bf16", True), ("avx512f avx512_vnni", False)]
+)
+def test_linux_tells_whether_a_processor_has_bfloat16(flags: str, known: bool, tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n")
+    assert precision.has_bfloat16(cpuinfo) == known
+    assert not precision.has_bfloat16(tmp_path / "absent")
 
 
 def on_backend(path: str) -> None:

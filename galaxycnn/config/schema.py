@@ -274,8 +274,12 @@ class TrainParams(Section):
     """Answers with at most this share of the galaxies get the class weight 1 (before the logarithm)."""
     take_weights_log: Switch = True
     """Class weights are log(1 + w) instead of the inverse frequency w."""
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Numbers that the network computes with; its outputs are `float32` in any case."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Numbers that the network computes with; its weights and outputs are `float32` in any case. `auto`:
+    `mixed_float16` on a GPU; `mixed_bfloat16` on a processor that has it, with TensorFlow and without depthwise
+    convolutions; else `float32`."""
+    xla: Switch = False
+    """Compile the network with XLA (PyTorch: `torch.compile`; JAX always does). Slower on a processor."""
     tensorboard: bool = False
     """Write `<name>.tensorboard` to the folder of logs."""
 

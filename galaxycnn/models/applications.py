@@ -148,6 +148,7 @@ class EfficientNet(Application):
     Params = EfficientNetParams
     params: EfficientNetParams
     STAGES = ("stem_", *(f"block{number}" for number in range(1, 7)), "block7|top_")
+    fast_in_bfloat16 = False
 
     def original(self, **arguments: Any) -> keras.Model:
         variant = self.params.variant

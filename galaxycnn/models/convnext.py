@@ -59,6 +59,7 @@ class ConvNeXt(Application):
         "downsampling_.*_2$|stage_3_|top_",
     )
     MIN_SIDE = 32
+    fast_in_bfloat16 = False
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         blocks, filters = _VARIANTS[self.params.variant]

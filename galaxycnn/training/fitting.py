@@ -59,7 +59,7 @@ def compile_model(
         optimizer=make_optimizer(config.train_params, steps, rates),
         loss=make_losses(config, model, tree, fractions),
         metrics=make_metrics(config.train_params.metrics, tree, per_question(model)),
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+        jit_compile=config.train_params.xla or keras.backend.backend() == "jax",
     )
 
 

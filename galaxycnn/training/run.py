@@ -7,7 +7,6 @@ import logging
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +34,7 @@ from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
 from galaxycnn.tables import answer_table, evaluation_table, in_words, render
 from galaxycnn.training.callbacks import Fitted, read_state
 from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
+from galaxycnn.training.precision import precision
 from galaxycnn.tree import Floats
 from galaxycnn.views import fill_mode, predict_views
 
@@ -92,7 +92,7 @@ def train(
     """
     files = RunFiles(config)
     resuming = resume and _can_resume(config, files)
-    with files.logging(append=resuming) as log, _precision(config):
+    with files.logging(append=resuming) as log, precision(config):
         _log_start(log, config, resuming)
         data = prepare(config, Split.load(files.split) if resuming else split)
         _log_data(log, data)
@@ -113,7 +113,7 @@ def fit(config: Config, data: GalaxyData, watchers: Sequence[keras.callbacks.Cal
         watchers: callbacks that are told of every epoch; an exception of theirs ends the training.
     """
     files = RunFiles(config)
-    with _precision(config):
+    with precision(config):
         model, builder = _begin(config, files, data, resuming=False)
         _fit(config, files, model, builder, data, watchers)
     files.forget_state()
@@ -143,16 +143,6 @@ def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
             yield from _changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
     elif before != now:
         yield key
-
-
-@contextmanager
-def _precision(config: Config) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.train_params.precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) -> tuple[keras.Model, CNNBuilder]:
@@ -265,7 +255,7 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
 
 def _log_start(log: logging.Logger, config: Config, resuming: bool) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("galaxycnn", "keras", "numpy"))
-    backend = f"Keras on {keras.backend.backend()}"
+    backend = f"Keras on {keras.backend.backend()} in {keras.config.dtype_policy().name}"
     log.info("%s training of %s", "resumed" if resuming else "started", config.model_name)
     log.info("Python %s, %s, %s, %s", platform.python_version(), versions, backend, platform.platform())
     log.info("configuration:\n%s", dump_config(config))
