@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
+import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from subprocess import Popen, TimeoutExpired
 from typing import Any
 
 import numpy as np
@@ -82,8 +85,7 @@ def tune(
         trials: how many the study has in the end, those of earlier calls counted.
         database: an SQLite file; the same one, configuration and ranges go on with a study. Several
             processes may work on one. None: ``<name>.study.db`` in the folder of logs.
-        jobs: processes that this call starts. For more than 1 a script needs its
-            ``if __name__ == "__main__":``.
+        jobs: trials at the same time, each in a process of its own.
         minutes: no trial begins after so long.
         output: where the best configuration goes; None: ``<name>.best.yaml`` beside the database.
         command: what was called, for the head of that file.
@@ -207,37 +209,36 @@ def _work_together(worker: Worker, jobs: int, poll: Callable[[], None]) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = str(max(1, cores // jobs))
     shared = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    with _environment(shared):
-        processes = [get_context("spawn").Process(target=_silently, args=(worker,)) for _ in range(jobs)]
-        for process in processes:
-            process.start()
-    try:
-        while any(process.is_alive() for process in processes):
-            time.sleep(1)
-            poll()
-    finally:
-        for process in processes:
-            process.join(10)
-            process.terminate()
-        poll()
+    with tempfile.TemporaryDirectory() as folder:
+        task, remarks = Path(folder) / "worker", Path(folder) / "remarks"
+        task.write_bytes(pickle.dumps(worker))
+        command = [sys.executable, "-c", f"import sys, {__name__} as study; study.serve(sys.argv[1])", str(task)]
+        with remarks.open("wb") as stderr:
+            processes = [Popen(command, stderr=stderr, env=shared | os.environ) for _ in range(jobs)]
+        try:
+            while any(process.poll() is None for process in processes):
+                time.sleep(1)
+                poll()
+        finally:
+            for process in processes:
+                _end(process)
+        if any(process.returncode for process in processes):
+            said = remarks.read_text(errors="replace").strip().splitlines()
+            raise UserError(f"a process of the search broke off: {said[-1] if said else 'it was killed'}")
 
 
-def _silently(worker: Worker) -> None:
-    """A process of its own: whoever started it reports."""
+def serve(task: str) -> None:
+    """Do the part that :func:`_work_together` has written to the file ``task``; it alone tells of trials."""
     with suppress(KeyboardInterrupt), _quiet():
-        worker.work(lambda *_: None, lambda: None)
+        pickle.loads(Path(task).read_bytes()).work(lambda *_: None, lambda: None)
 
 
-@contextmanager
-def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Variables for the processes that begin inside the block; those that are set already stay."""
-    added = [name for name in defaults if name not in os.environ]
-    os.environ.update({name: defaults[name] for name in added})
+def _end(process: Popen[bytes]) -> None:
     try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+        process.wait(30)
+    except TimeoutExpired:
+        process.terminate()
+        process.wait()
 
 
 @contextmanager
