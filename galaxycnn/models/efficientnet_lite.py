@@ -11,7 +11,7 @@ from keras import layers
 from pydantic import Field
 
 from galaxycnn.errors import UserError
-from galaxycnn.models.pretrained import PretrainedFamily, PretrainedParams
+from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
 from galaxycnn.registry import MODELS
 
@@ -59,6 +59,8 @@ class EfficientNetLite(PretrainedFamily):
     Params = EfficientNetLiteParams
     params: EfficientNetLiteParams
     STAGES = ("stem", *(f"stage{number}_" for number in range(1, len(_STAGES) + 1)), "top")
+    FILES = KERAS_FILES + TORCH_FILES
+    fast_in_bfloat16 = False
     width: ClassVar[float] = 1.0
     depth: ClassVar[float] = 1.0
 

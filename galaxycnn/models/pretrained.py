@@ -22,7 +22,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of the channels of ImageNet, where pixels are 0–1."""
 
-_TORCH, _KERAS = (".pth", ".pt"), (".keras", ".h5")
+KERAS_FILES = (".keras", ".h5")
+TORCH_FILES = (".pth", ".pt")
 
 
 class PretrainedParams(BackboneParams):
@@ -48,12 +49,14 @@ class PretrainedFamily(BackboneFamily):
     Attributes:
         STAGES: for each stage a pattern that the names of its layers begin with.
         MIN_SIDE: the least height and width of a cutout, in pixels.
+        FILES: how the names of files end whose weights it takes.
     """
 
     Params = PretrainedParams
     params: PretrainedParams
     STAGES: ClassVar[tuple[str, ...]] = ()
     MIN_SIDE: ClassVar[int] = 1
+    FILES: ClassVar[tuple[str, ...]] = KERAS_FILES
 
     def check(self) -> None:
         super().check()
@@ -63,9 +66,9 @@ class PretrainedFamily(BackboneFamily):
                 f"data_preprocessing.img_size: {params.model_type!r} needs {self.MIN_SIDE}×{self.MIN_SIDE} pixels or"
                 f" more, found {height}×{width}"
             )
-        if params.weights not in ("imagenet", "none") and Path(params.weights).suffix not in _TORCH + _KERAS:
+        if params.weights not in ("imagenet", "none") and Path(params.weights).suffix not in self.FILES:
             hint = nearest(params.weights, ("imagenet", "none"))
-            self._refuse("weights", f"{params.weights!r} is no file of weights (.keras, .h5 or .pth){hint}")
+            self._refuse("weights", f"{params.weights!r} is no file of weights ({', '.join(self.FILES)}){hint}")
         if params.frozen_stages != "all" and params.frozen_stages > len(self.STAGES):
             stages = len(self.STAGES)
             self._refuse("frozen_stages", f"{params.model_type!r} has {stages} stages, not {params.frozen_stages}")
@@ -135,9 +138,9 @@ class PretrainedFamily(BackboneFamily):
         if source == "imagenet":
             self.load_imagenet(model)
         elif source != "none" and not Path(source).is_file():
-            siblings = [str(path) for path in Path(source).parent.glob("*") if path.suffix in _TORCH + _KERAS]
+            siblings = [str(path) for path in Path(source).parent.glob("*") if path.suffix in self.FILES]
             self._refuse("weights", f"there is no file {source}{nearest(source, sorted(siblings))}")
-        elif Path(source).suffix in _TORCH:
+        elif Path(source).suffix in TORCH_FILES:
             self.load_torch(model, read_state_dict(source))
         elif source != "none":
             self._load_keras(model, Path(source))
@@ -148,7 +151,7 @@ class PretrainedFamily(BackboneFamily):
 
     def load_torch(self, model: keras.Model, state: StateDict) -> None:
         """Give the backbone of ``model`` the weights of a PyTorch state dict."""
-        self._refuse("weights", f"{self.params.model_type!r} does not take weights of PyTorch; give .keras or .h5")
+        raise TypeError(f"{type(self).__name__} does not say how weights of PyTorch are called")
 
     def load_original(self, model: keras.Model, path: Path) -> None:
         """Give the backbone of ``model`` the weights in a file of Keras that this project did not write."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from galaxycnn.config.schema import PositiveInt
 from galaxycnn.models.heads import HeadName
-from galaxycnn.models.pretrained import PretrainedFamily, PretrainedParams
+from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
 from galaxycnn.registry import MODELS
 
@@ -42,6 +42,7 @@ class ResNet18(PretrainedFamily):
     Params = ResNet18Params
     params: ResNet18Params
     STAGES = ("stem", *(f"stage{number}_" for number in range(1, len(_FILTERS) + 1)))
+    FILES = KERAS_FILES + TORCH_FILES
     URL: ClassVar[str] = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
     """torchvision's weights ``IMAGENET1K_V1``; their name ends with the beginning of their SHA-256."""
 
