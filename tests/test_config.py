@@ -149,7 +149,7 @@ MISTAKES = {
     "batch_size: 100 -> epochs: 1": "train_params.epochs is given twice",
     "crop: True -> crop: [True": "not valid YAML",
     "test_size: 0.2 -> test_size: 1": "'test_size: 1' leaves no galaxies to train on",
-    "training_size: 0.80 -> training_size: 1": "model_params.early_stop_patience: 'val_loss' cannot be watched without validation galaxies",
+    "training_size: 0.80 -> training_size: 1": "'val_loss' cannot be watched without validation galaxies",
     "crop_size: 256 -> crop_size: null": "'crop: true' needs a 'crop_size'",
     "[64, 64] -> [12, 12]": "no pixels are left after block 3 of a 12×12 cutout",
 }
