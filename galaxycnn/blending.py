@@ -210,10 +210,11 @@ def _own_test_part(members: list[Ensemble], tree: DecisionTree, titles: list[str
     tables = [_saved(run, "test", tree, title) for run, title in zip(members, titles, strict=True)]
     ids = _shared_ids(tables)
     for table, title in zip(tables, titles, strict=True):
-        if len(table) != len(ids):
+        common = len(_shared_ids([tables[0], table]))
+        if not common == len(table) == len(tables[0]):
             raise DataError(
                 f"{titles[0]} and {title} were tested on different galaxies ({len(tables[0])} and {len(table)}, "
-                f"{len(ids)} in common): give images and labels that none of the runs knows"
+                f"{common} in common): give images and labels that none of the runs knows"
             )
     truth = _labels(members[0].config, ids)
     return _Measured("test", ids, truth, [table.loc[ids.tolist()].to_numpy() for table in tables])
