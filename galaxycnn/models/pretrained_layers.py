@@ -107,9 +107,10 @@ def with_low_rank(model: keras.Model, rank: int, chosen: Callable[[keras.layers.
     their kernels are thin already. Source: Hu et al. 2021, "LoRA", arXiv:2106.09685.
 
     Example:
-        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6, name="first"), keras.layers.Dense(2)])
-        >>> functional = keras.Model(model.inputs, model.outputs)
-        >>> adapted = with_low_rank(functional, 2, lambda layer: layer.name == "first")
+        >>> pixels = keras.Input((8,))
+        >>> x = keras.layers.Dense(6, name="backbone")(pixels)
+        >>> model = keras.Model(pixels, keras.layers.Dense(2)(x))
+        >>> adapted = with_low_rank(model, 2, lambda layer: layer.name == "backbone")
         >>> [weight.name for weight in adapted.trainable_weights]
         ['lora_kernel_a', 'lora_kernel_b', 'kernel', 'bias']
     """
@@ -122,9 +123,9 @@ def with_low_rank(model: keras.Model, rank: int, chosen: Callable[[keras.layers.
 
     adapted = keras.models.clone_model(model, clone_function=copied)
     for layer in model.layers:
-        values = layer.get_weights()
-        copy = adapted.get_layer(layer.name)
-        copy.set_weights(values + copy.get_weights()[len(values) :])
+        if values := layer.get_weights():
+            copy = adapted.get_layer(layer.name)
+            copy.set_weights(values + copy.get_weights()[len(values) :])
     return adapted
 
 
