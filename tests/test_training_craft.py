@@ -22,6 +22,7 @@ from galaxycnn.errors import ConfigError
 from galaxycnn.models.family import Rate
 from galaxycnn.optimizers import make_optimizer
 from galaxycnn.training import precision
+from galaxycnn.training.callbacks import AverageWeights
 
 EVERYTHING = [
     {},
@@ -258,11 +259,16 @@ def on_backend(path: str) -> None:
     for i, train in enumerate(EVERYTHING):
         model = keras.Sequential([keras.Input((2,)), dense()])
         model.compile(make_optimizer(TrainParams.model_validate(train), 2, rates), "mean_squared_error")
-        model.fit(np.ones((8, 2)), np.zeros((8, 3)), batch_size=2, epochs=2, verbose=0)
-        found[f"weights {i}"] = model.get_weights()
-        if "average_weights" in train:
+        data = np.ones((8, 2)), np.zeros((8, 3))
+        averaging = [AverageWeights()] if "average_weights" in train else []
+        model.fit(*data, validation_data=data, batch_size=2, epochs=2, verbose=0, callbacks=averaging)
+        found[f"kept {i}"] = model.get_weights()
+        validated = model.history.history["val_loss"][-1]
+        assert model.evaluate(*data, verbose=0) == pytest.approx(validated)
+        if averaging:
             model.optimizer.swap_averages()
-            found[f"averages {i}"] = model.get_weights()
+            found[f"not averaged {i}"] = model.get_weights()
+            assert model.evaluate(*data, verbose=0) != pytest.approx(validated)
     np.savez(path, **{f"{name} {i}": array for name, arrays in found.items() for i, array in enumerate(arrays)})
 
 
