@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from galaxycnn.config.schema import ModelParams, PositiveInt, Size, Switch
 from galaxycnn.errors import nearest
 from galaxycnn.models.family import ModelFamily
-from galaxycnn.models.layers import AnswerGate, Maxout
+from galaxycnn.models.layers import BATCH_NORM_MOMENTUM, AnswerGate, Maxout
 from galaxycnn.tree import Question
 
 ACTIVATIONS = ("relu", "elu", "selu", "gelu", "silu", "leaky_relu", "tanh", "sigmoid", "softplus", "mish", "linear")
@@ -106,7 +106,7 @@ class ConvFamily(ModelFamily):
         for number, (filters, kernel) in enumerate(self.params.conv_layers, start=1):
             x = layers.Conv2D(filters, kernel, name=f"{part}conv{number}")(x)
             if self.params.batch_normalization:
-                x = layers.BatchNormalization(name=f"{part}norm{number}")(x)
+                x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{part}norm{number}")(x)
             x = layers.Activation(self.params.activation, name=f"{part}{self.params.activation}{number}")(x)
             if self._pools(number):
                 x = layers.MaxPooling2D(self.params.pool_size, name=f"{part}pool{number}")(x)

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 PACKAGE = "galaxycnn"
 
+BATCH_NORM_MOMENTUM = 0.9
+"""How much of its running statistics batch normalisation keeps at each step. With Keras' 0.99 they lag behind for
+hundreds of steps, which is many epochs of a few thousand galaxies: on 1,600 real ones, after 500 steps, the validation
+RMSE of a small network was 0.171 with 0.99 and 0.151 with 0.9 (one seed)."""
+
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Maxout(keras.layers.Layer):

@@ -11,6 +11,7 @@ from pydantic import Field
 from galaxycnn.config.schema import PositiveInt
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Penalty, Units
 from galaxycnn.models.heads import HeadName
+from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
 from galaxycnn.registry import MODELS
 
 
@@ -70,7 +71,7 @@ class ParallelCNN(BackboneFamily):
     def _path(self, x: keras.KerasTensor, kernel: int, name: str) -> keras.KerasTensor:
         for number, filters in enumerate(self.params.path_filters, start=1):
             x = layers.Conv2D(filters, kernel, padding="same", activation="relu", name=f"{name}_conv{number}")(x)
-        x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
         x = layers.MaxPooling2D(3, 2, name=f"{name}_pool")(x)
         return layers.Dropout(self.params.conv_dropout_rate, name=f"{name}_dropout")(x)
 

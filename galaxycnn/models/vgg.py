@@ -11,6 +11,7 @@ from pydantic import Field
 from galaxycnn.config.schema import PositiveInt, Switch
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Units
 from galaxycnn.models.heads import HeadName
+from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
 from galaxycnn.registry import MODELS
 
 Block = Annotated[list[PositiveInt], Field(min_length=1)]
@@ -66,7 +67,7 @@ class VGG7(BackboneFamily):
     def _convolution(self, x: keras.KerasTensor, filters: int, block: int, number: int) -> keras.KerasTensor:
         x = layers.Conv2D(filters, 3, padding="same", name=f"block{block}_conv{number}")(x)
         if self.params.batch_normalization:
-            x = layers.BatchNormalization(name=f"block{block}_norm{number}")(x)
+            x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"block{block}_norm{number}")(x)
         return layers.ReLU(name=f"block{block}_relu{number}")(x)
 
 
