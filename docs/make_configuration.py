@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from galaxycnn.config.schema import Config, Section
+from galaxycnn.config.schema import Config, ModelParams, Section
 from galaxycnn.files import atomic_path
 from galaxycnn.losses import needs_class_weights, takes_class_weights
 from galaxycnn.metrics import NAMES
@@ -62,15 +62,20 @@ def section_of(annotation: Any) -> type[Section] | None:
 
 
 def model_params() -> Iterator[str]:
-    """The families, then a table for each set of families that have the same keys."""
+    """The families, then a table for each class of keys: what it adds to those it builds on, or changes of them."""
     yield table(("model_type", "network"), [(f"`{name}`", summary(MODELS[name])) for name in sorted(MODELS)])
-    having: dict[Row, list[str]] = {}
+    yield "A family has the keys of every model and those of all tables that name it; a later table's default holds."
+    users: dict[type[Section], list[str]] = {}
     for name in sorted(MODELS):
-        for row in rows(MODELS[name].Params):
-            having.setdefault(row, []).append(name)
-    for names in dict.fromkeys(map(tuple, having.values())):
-        yield f"### Keys of {'every model' if len(names) == len(MODELS) else ', '.join(f'`{n}`' for n in names)}"
-        yield table(KEYS, [row for row in having if tuple(having[row]) == names])
+        for keys in MODELS[name].Params.__mro__:
+            if issubclass(keys, ModelParams):
+                users.setdefault(keys, []).append(name)
+    for keys in sorted(users, key=lambda keys: (-len(users[keys]), users[keys])):
+        own = [row for row in rows(keys) if row not in {row for base in keys.__bases__ for row in rows(base)}]
+        if own:
+            names = ", ".join(f"`{name}`" for name in users[keys])
+            yield f"### Keys of {'every model' if keys is ModelParams else names}"
+            yield table(KEYS, own)
 
 
 def rows(section: type[Section]) -> Iterator[Row]:
@@ -80,11 +85,13 @@ def rows(section: type[Section]) -> Iterator[Row]:
         nested, required = section_of(field.annotation), field.is_required()
         inside = "a section, see below" if nested else values(properties[name], CHOICES.get(name, ()))
         default = "required" if required else "" if nested else f"`{plain(field.default)}`"
-        yield f"`{name}`", inside, default, field.description or ""
+        yield f"`{name}`", inside, default, " ".join((field.description or "").split())
 
 
 def values(schema: dict[str, Any], choices: Sequence[str] = ()) -> str:
     """A JSON schema in words: what a key may hold."""
+    if "const" in schema:
+        return f"`{schema['const']}`"
     kind = schema.get("type", "")
     if "anyOf" in schema:
         return " or ".join(values(option, choices) for option in schema["anyOf"])
