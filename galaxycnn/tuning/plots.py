@@ -22,7 +22,7 @@ FEWEST = 4
 _WIDTH, _HEIGHT, _COLUMNS = 2.9, 2.4, 3
 _MARGIN = 0.05
 _FAR = 4.0
-"""Scores further above the best than so many times the median are drawn at the edge."""
+"""Scores that are further from the best than so many times the median's distance are drawn at the edge."""
 
 
 def draw(study: Study, space: Space, files: StudyFiles) -> list[Path]:
@@ -40,14 +40,15 @@ def _history(study: Study, path: Path) -> Path:
     """Every trial's score in the order of trials, and the best so far."""
     trials, finished = told_trials(study), sorted(finished_trials(study), key=lambda trial: trial.number)
     stopped = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
-    top = _top(finished)
-    with picture(path, 7, 3.6, f"Search of {study.study_name}: {len(trials)} trials") as figure:
+    standing = [trial for trial in finished if "as_it_stands" in trial.user_attrs]
+    top = max(_top([*finished, *stopped]), *map(_score, standing), 0.0)
+    with picture(path, 7, 3.8, f"Search of {study.study_name}: {len(trials)} trials") as figure:
         axes = figure.add_subplot()
         numbers, scores = [trial.number for trial in finished], [_score(trial) for trial in finished]
         _points(axes, numbers, scores, top, marker="o", color=BLUE, label="finished")
         if stopped:
             ends = [trial.number for trial in stopped], [_score(trial) for trial in stopped]
-            _points(axes, *ends, top, marker="x", color=GREY, label="stopped early (its best epoch)")
+            _points(axes, *ends, top, marker="x", color=GREY, label="stopped early, its best epoch")
         axes.step(
             [*numbers, max(trial.number for trial in trials)],
             np.minimum.accumulate([*scores, min(scores)]),
@@ -55,12 +56,11 @@ def _history(study: Study, path: Path) -> Path:
             color=RED,
             label="best so far",
         )
-        standing = next((trial for trial in finished if "as_it_stands" in trial.user_attrs), None)
-        if standing is not None:
-            axes.axhline(_score(standing), color=INK, linestyle=":", linewidth=1, label="configuration as it stands")
+        for trial in standing:
+            axes.axhline(_score(trial), color=INK, linestyle=":", linewidth=1, label="configuration as it stands")
         axes.set(xlabel="trial", ylabel=SCORE)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        figure.legend(loc="outside lower center", ncols=4)
+        figure.legend(loc="outside lower center", ncols=3)
     return path
 
 
@@ -127,11 +127,14 @@ def _points(
     if inside:
         axes.plot(*zip(*inside, strict=True), marker, color=color, label=label)
     if far:
-        axes.plot(far, [top] * len(far), "^", color=color, markerfacecolor="none", label="worse" if label else "")
+        axes.plot(
+            far, [top] * len(far), "^", color=color, markerfacecolor="none", label=label and f"{label}, off the scale"
+        )
 
 
-def _top(finished: Sequence[FrozenTrial]) -> float:
-    scores = [_score(trial) for trial in finished]
+def _top(trials: Sequence[FrozenTrial]) -> float:
+    """The largest score that is drawn where it lies."""
+    scores = [_score(trial) for trial in trials]
     spread = float(np.median(scores)) - min(scores)
     return min(scores) + _FAR * spread if spread else max(scores)
 

@@ -170,9 +170,11 @@ def shown(value: Any) -> str:
     """A value in few letters.
 
     Example:
-        >>> shown(0.00123456), shown(64), shown("[512, 256]"), shown(None)
-        ('0.00123', '64', '[512, 256]', '-')
+        >>> shown(0.00123456), shown(1234.5), shown(64), shown("[512, 256]"), shown(None)
+        ('0.00123', '1234', '64', '[512, 256]', '-')
     """
     if value is None:
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)
