@@ -3,9 +3,11 @@
     python benchmarks/recipes.py configs/task*.yaml --images DIR --labels CSV
     python benchmarks/recipes.py configs/task2_hierarchy.yaml --images DIR --labels CSV \\
         --vary data_augmentation_params=null --vary model_params.max_out=true
+    python benchmarks/recipes.py configs/votes_base.yaml --images DIR --labels CSV --rows benchmarks/votes_heads.yaml
 
-Every run is a ``galaxycnn train`` of its own with its own split, weights and test galaxies; finished
-runs are not repeated, and an interrupted one is resumed. The table is also written as CSV.
+A file of rows gives each a name and the changes that make it: ``tree: [model_params.head=tree]``.
+Every run is a ``galaxycnn train`` of its own with its own weights and, unless ``--split`` is given, its own split;
+finished runs are not repeated, and an interrupted one is resumed. The table is also written as CSV.
 """
 
 from __future__ import annotations
@@ -20,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 
 def main() -> None:
     arguments = _arguments()
-    variations = [[], *([change] for change in arguments.vary)]
+    fixed = [f"data_preprocessing.split_file={arguments.split}"] if arguments.split else []
     for config in arguments.config:
-        for changes in variations:
+        for name, changes in _variations(config, arguments).items():
             for seed in arguments.seeds:
-                _train(config, changes, seed, arguments)
+                train_run(f"{name}-seed{seed}", config, [*fixed, *changes], seed, arguments)
     runs = sorted(arguments.out.glob("metrics_plots/*/metrics.json"))
     table = pd.DataFrame([row for path in runs for row in _rows(path)])
     table.to_csv(arguments.out / "runs.csv", index=False)
@@ -42,13 +45,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--labels", required=True, type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[48, 49, 50])
     parser.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a change to compare")
+    parser.add_argument("--split", type=Path, metavar="CSV", help="one split for all seeds (a run's NAME.split.csv)")
+    parser.add_argument("--rows", type=Path, metavar="YAML", help="named lists of changes to compare")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args()
 
 
-def _train(config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
-    change = "".join(f"-{re.sub(r'[^A-Za-z0-9.]+', '_', change.rpartition('.')[2])}" for change in changes)
-    train_run(f"{config.stem}{change}-seed{seed}", config, changes, seed, arguments)
+def _variations(config: Path, arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """The changes of every row, by its name."""
+    if arguments.rows:
+        return {
+            f"{config.stem}-{name}": changes for name, changes in yaml.safe_load(arguments.rows.read_text()).items()
+        }
+    varied = {f"{config.stem}-{_slug(change)}": [change] for change in arguments.vary}
+    return {config.stem: [], **varied}
+
+
+def _slug(change: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", change.rpartition(".")[2])
 
 
 def train_run(name: str, config: Path, changes: Sequence[str], seed: int, arguments: argparse.Namespace) -> None:
