@@ -72,7 +72,7 @@ def train_run(name: str, config: Path, changes: Sequence[str], seed: int, argume
     words = [word for change in run_settings(name, changes, arguments) for word in ("--set", change)]
     command = [sys.executable, "-m", "galaxycnn.cli", "train", str(config), "--seed", str(seed), "--resume"]
     print(f"{name} …", flush=True)
-    subprocess.run([*command, "--no-save_model", *words], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--no-save_model", "--no-save_plots", *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def run_settings(name: str, changes: Sequence[str], arguments: argparse.Namespace) -> list[str]:

@@ -187,7 +187,7 @@ def _finished(config: Config, split: Split) -> RunFiles:
     if not same:
         files.predictions("test").unlink(missing_ok=True)
     keras.backend.clear_session()
-    train(config, split=split, resume=same and unfinished)
+    train(config, split=split, resume=same and unfinished, save_plots=False)
     return files
 
 

@@ -77,7 +77,7 @@ def test_evaluate_measures_a_saved_model_on_a_folder(folder: Path, trained, suff
 
 
 def test_a_killed_training_resumes_to_the_result_of_an_unbroken_one(folder: Path) -> None:
-    settings = ["--set", "train_params.epochs=12", "--set", "data_preprocessing.img_size=[32, 32]"]
+    settings = ["--no-save_plots", "--set", "train_params.epochs=12", "--set", "data_preprocessing.img_size=[32, 32]"]
     unbroken = galaxycnn_in(folder, "train", "small.yaml", "--set", "model_name=unbroken", *settings)
     assert unbroken.returncode == 0, unbroken.stderr
     command = [sys.executable, "-m", "galaxycnn.cli", "train", "small.yaml", "--set", "model_name=killed", *settings]
@@ -118,11 +118,12 @@ def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
 
 
 def test_no_save_flags_leave_only_measures(folder: Path) -> None:
-    words = ["--no-save_model", "--no-save_history", "--set", "model_name=unsaved"]
+    words = ["--no-save_model", "--no-save_history", "--no-save_plots", "--set", "model_name=unsaved"]
     done = galaxycnn_in(folder, "train", "small.yaml", *words)
     assert done.returncode == 0, done.stderr
     assert not list((folder / "saved_models").glob("*unsaved*"))
-    assert (folder / "metrics_plots/unsaved/metrics.json").exists()
+    written = {path.name for path in (folder / "metrics_plots").rglob("*unsaved*/*")}
+    assert written == {"metrics.json", "predictions_validation.csv", "predictions_test.csv"}
 
 
 MISTAKES = {

@@ -62,7 +62,7 @@ def in_a_table(shapes: tuple[Path, pd.Series], folder: Path) -> tuple[Path, Path
 @pytest.mark.parametrize("layout", [in_folders, in_a_table], ids=["folders", "table"])
 def test_own_classes_are_learnt_saved_and_measured_elsewhere(shapes, tmp_path: Path, layout) -> None:
     images, labels = layout(shapes, tmp_path / "mine")
-    run = galaxycnn.train(configured(tmp_path, images, labels))
+    run = galaxycnn.train(configured(tmp_path, images, labels), save_plots=False)
     assert [answer.name for answer in run.data.tree.questions[0].answers] == ["edge-on", "face-on", "smooth"]
     output = next(iter(run.results["parts"]["train"]["outputs"].values()))
     assert output["rmse"] < 0.97 * output["baseline"]["rmse"]
@@ -74,7 +74,9 @@ def test_a_folder_without_one_of_the_classes_can_be_measured_and_one_with_anothe
     shapes, tmp_path: Path
 ) -> None:
     images, _ = in_folders(shapes, tmp_path / "mine")
-    galaxycnn.train(configured(tmp_path, images, None, train_params={"epochs": 1}), save_history=False)
+    galaxycnn.train(
+        configured(tmp_path, images, None, train_params={"epochs": 1}), save_history=False, save_plots=False
+    )
     model = tmp_path / "models" / "mine.keras"
     disks, _ = in_folders(shapes, tmp_path / "disks", without="smooth")
     results = galaxycnn.evaluate(model, disks)
@@ -101,7 +103,7 @@ def test_real_galaxies_are_learnt(real_data, tmp_path: Path) -> None:
         model_params={"model_type": "hierarchy"},
         train_params={"epochs": 12, "loss_function": "mean_squared_error"},
     )
-    run = galaxycnn.train(config)
+    run = galaxycnn.train(config, save_plots=False)
     overall = run.results["parts"]["test"]["overall"]
     assert run.results["galaxies"] == {"train": 320, "validation": 100, "test": 80}
     assert run.results["left_out"] == {}

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -90,6 +90,7 @@ def test_concentration_rises_with_the_sersic_index() -> None:
 
 
 @given(factor=st.floats(1.2, 2), ratio=st.floats(0.5, 1), angle=st.floats(0, 180))
+@example(factor=1.5, ratio=0.5703125, angle=0.0)
 @settings(max_examples=25)
 def test_size_scales_with_zoom_and_shape_does_not(factor: float, ratio: float, angle: float) -> None:
     along, across = rotate(*coordinates(), angle)

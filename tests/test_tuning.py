@@ -130,7 +130,7 @@ def test_a_search_ends_with_a_table_and_a_configuration_that_trains_to_its_score
     config = galaxycnn.load_config(best, [f"paths.{kind}_path={work / kind}" for kind in ("logs", "plots", "models")])
     assert config.model_name == "small_tuned"
     assert config.train_params.learning_rate == trials.loc[trials["validation_rmse"].idxmin(), RATE]
-    run = galaxycnn.train(config, save_model=False, save_history=False)
+    run = galaxycnn.train(config, save_model=False, save_history=False, save_plots=False)
     assert run.results["parts"]["validation"]["overall"]["rmse"] == pytest.approx(score, rel=1e-4)
 
 

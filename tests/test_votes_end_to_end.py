@@ -47,7 +47,7 @@ def work(survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_training_without_validation_measures_and_keeps_the_test_part(work: Path) -> None:
-    assert main(["train", "small.yaml"]) == 0
+    assert main(["train", "small.yaml", "--no-save_plots"]) == 0
     results = json.loads(Path("metrics_plots/small/metrics.json").read_text())
     assert results["galaxies"] == {"train": 60, "test": 20}
     assert results["parts"]["test"]["views"] == 2
@@ -66,7 +66,7 @@ def test_watching_for_a_stop_needs_validation_galaxies(work: Path, capsys: pytes
 
 
 def test_a_student_learns_from_the_labels_of_its_teacher(work: Path) -> None:
-    assert main(["train", "small.yaml", "--set", "model_name=teacher"]) == 0
+    assert main(["train", "small.yaml", "--set", "model_name=teacher", "--no-save_plots"]) == 0
     simulate_survey(Path("more/survey"), galaxies=30, seed=4, image_size=32)
     unlabelled = Path("unlabelled")
     unlabelled.mkdir()
@@ -74,7 +74,7 @@ def test_a_student_learns_from_the_labels_of_its_teacher(work: Path) -> None:
         shutil.copy(image, unlabelled / f"9{image.name}")
     assert main(["submit", "saved_models/teacher.keras", str(unlabelled), "-o", "pseudo.csv", "--views", "2"]) == 0
     extra = ["--set", f"paths.extra_images_path={unlabelled}", "--set", "paths.extra_labels_path=pseudo.csv"]
-    assert main(["train", "small.yaml", "--set", "model_name=student", *extra]) == 0
+    assert main(["train", "small.yaml", "--set", "model_name=student", "--no-save_plots", *extra]) == 0
     teacher, student = (
         json.loads(Path(f"metrics_plots/{name}/metrics.json").read_text()) for name in ("teacher", "student")
     )

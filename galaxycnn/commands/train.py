@@ -15,6 +15,7 @@ def add(commands: Commands) -> None:
     yes_or_no = argparse.BooleanOptionalAction
     parser.add_argument("--save_model", action=yes_or_no, default=True, help="write the network and its diagram")
     parser.add_argument("--save_history", action=yes_or_no, default=True, help="write the history")
+    parser.add_argument("--save_plots", action=yes_or_no, default=True, help="draw the pictures")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training of this name")
 
 
@@ -23,7 +24,11 @@ def _train(arguments: argparse.Namespace) -> None:
 
     config = chosen_config(arguments)
     run = galaxycnn.train(
-        config, resume=arguments.resume, save_model=arguments.save_model, save_history=arguments.save_history
+        config,
+        resume=arguments.resume,
+        save_model=arguments.save_model,
+        save_history=arguments.save_history,
+        save_plots=arguments.save_plots,
     )
     OUT.print(f"\n{run.data}\n")
     for part, results in run.results["parts"].items():

@@ -75,6 +75,7 @@ class Rings(NamedTuple):
     def petrosian(self) -> Array:
         """Radius in pixels of the ring whose light is a fifth of the mean within it, 0 where there is none."""
         share = ratio(self.mean, self.growth / (np.pi * self.edges[1:] ** 2))
+        share[self.growth == 0] = 1  # rings in the middle that are narrower than a pixel
         ring, row = np.maximum((share < 0.2).argmax(axis=1), 1), np.arange(len(share))
         before, after = share[row, ring - 1], share[row, ring]
         return np.asarray(np.where(before > 0, ring - 1 + ratio(before - 0.2, before - after), 0))

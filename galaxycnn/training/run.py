@@ -70,6 +70,7 @@ def train(
     resume: bool = False,
     save_model: bool = True,
     save_history: bool = True,
+    save_plots: bool = True,
 ) -> Run:
     """Train, evaluate and save the network that ``config`` describes.
 
@@ -80,6 +81,7 @@ def train(
             of the same configuration is not repeated.
         save_model: write the network (``.keras`` and ``.h5``) and its diagram.
         save_history: write the history (CSV and pickle).
+        save_plots: draw the pictures; the measures are written in any case.
 
     Raises:
         UserError: data or configuration are wrong, or the interrupted training was another one.
@@ -98,7 +100,7 @@ def train(
         _log_data(log, data)
         model, builder = _begin(config, files, data, resuming)
         run = _evaluated(config, model, data, _fit(config, files, model, builder, data))
-        run.files += _written(run, files, save_model, save_history)
+        run.files += _written(run, files, save_model, save_history, save_plots)
         files.forget_state()
         _log_end(log, run)
     return run
@@ -214,7 +216,7 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
     return Run(config, model, data, fitted.history, predictions, results, baseline)
 
 
-def _written(run: Run, files: RunFiles, model: bool, history: bool) -> list[Path]:
+def _written(run: Run, files: RunFiles, model: bool, history: bool, plots: bool) -> list[Path]:
     written = [files.config_yaml, files.split]
     if model:
         recipe = Recipe(run.config, run.data.tree, run.baseline.to_dict())
@@ -226,7 +228,7 @@ def _written(run: Run, files: RunFiles, model: bool, history: bool) -> list[Path
         written.append(files.write_predictions(part.name, part.ids, run.data.tree, run.predictions[part.name]))
     with atomic_path(files.metrics) as temporary:
         temporary.write_text(json.dumps(run.results, indent=1))
-    return [*written, files.metrics, *_plots(run, files)]
+    return [*written, files.metrics, *(_plots(run, files) if plots else [])]
 
 
 def _plots(run: Run, files: RunFiles) -> list[Path]:
