@@ -63,8 +63,8 @@ def repeated(catalogue: Catalogue, copies: int, folder: Path) -> Catalogue:
     if copies == 1:
         return catalogue
     folder.mkdir()
-    paths = [folder / f"{path.stem}-{copy}{path.suffix}" for copy in range(copies) for path in catalogue.paths]
-    for link, path in zip(paths, catalogue.paths * copies, strict=True):
+    paths = [folder / f"{path.stem}-{copy}{path.suffix}" for copy in range(copies) for path in catalogue.pictures]
+    for link, path in zip(paths, catalogue.pictures * copies, strict=True):
         link.symlink_to(path.absolute())
     ids = np.array([path.stem for path in paths])
     return Catalogue(catalogue.tree, ids, paths, np.tile(catalogue.fractions, (copies, 1)))

@@ -188,8 +188,9 @@ def _shared_ids(tables: list[pd.DataFrame]) -> Ids:
 
 def _labels(config: Config, ids: Ids) -> Floats:
     """Vote fractions of these galaxies as the run of ``config`` learnt them, without a look at the images."""
-    catalogue = read_catalogue(config.paths, config.data_preprocessing.layout)
-    targets = make_targets(catalogue, config.data_preprocessing)
+    preprocessing = config.data_preprocessing
+    catalogue = read_catalogue(config.paths, preprocessing.layout, preprocessing.quantities)
+    targets = make_targets(catalogue, preprocessing)
     names = catalogue.ids[targets.rows]
     order = np.argsort(names)
     places = np.searchsorted(names[order], ids).clip(max=len(names) - 1)

@@ -117,8 +117,7 @@ def _preparation(config: Config) -> str:
 
 def _only(part: Part, ids: NDArray[np.str_]) -> Part:
     order = np.argsort(part.ids)
-    rows = order[np.searchsorted(part.ids[order], ids)]
-    return replace(part, ids=part.ids[rows], rows=part.rows[rows], fractions=part.fractions[rows])
+    return part.only(order[np.searchsorted(part.ids[order], ids)])
 
 
 def _in_columns_of(tree: DecisionTree, labelled: DecisionTree, fractions: Floats, source: str | Path) -> Floats:

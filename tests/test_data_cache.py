@@ -137,9 +137,9 @@ def test_bad_files_become_problems_and_the_good_ones_stay(bad_files, tmp_path_fa
             ["empty", "text", "truncated", "damaged", "float", "int32", "gone", "folder"], "corrupt"
         )
         assert kinds(cutouts) == {**expected, "black": "blank", "small": "small"}
-        assert [catalogue.paths[row].name for row in cutouts.keep] == ["good.jpg", "good.png"]
+        assert [catalogue.pictures[row].name for row in cutouts.keep] == ["good.jpg", "good.png"]
         for row in cutouts.keep:
-            np.testing.assert_array_equal(cutouts.images[row], read_cutout(catalogue.paths[row], settings))
+            np.testing.assert_array_equal(cutouts.images[row], read_cutout(catalogue.pictures[row], settings))
     reasons = " ".join(problem.reason for problem in cutouts.problems)
     assert "small.png: it has 20x20 pixels, the crop is 32x32" in reasons and "No such file" in reasons
 
@@ -210,7 +210,7 @@ def test_round_trip(monkeypatch, seeds, size, shape, crop, grayscale):
         np.testing.assert_array_equal(first.digests, again.digests)
         assert again.sizes.tolist() == [[size, size]] * len(seeds)
         patch.undo()
-        for row, path in enumerate(catalogue.paths):
+        for row, path in enumerate(catalogue.pictures):
             np.testing.assert_array_equal(again.images[row], read_cutout(path, preprocessing))
 
 

@@ -41,7 +41,7 @@ def test_kaggle_layout_joins_images_and_fractions(tmp_path):
     catalogue = read(images, labels)
     assert catalogue.tree is not None and catalogue.tree.columns == GALAXY_ZOO_2.columns
     assert catalogue.ids.tolist() == ["100", "101", "102", "103"]
-    assert [path.name for path in catalogue.paths] == ["100.jpg", "101.jpg", "102.jpg", "103.jpg"]
+    assert [path.name for path in catalogue.pictures] == ["100.jpg", "101.jpg", "102.jpg", "103.jpg"]
     assert catalogue.fractions.dtype == np.float32
     np.testing.assert_allclose(catalogue.fractions, pd.read_csv(labels).to_numpy()[:, 1:], atol=1e-6)
     assert catalogue.problems == []
@@ -146,7 +146,7 @@ def test_text_labels_and_names_with_and_without_ending(tmp_path):
         morphology=["spiral", "None", "spiral", "ring"],
     )
     catalogue = read(tmp_path / "images", labels)
-    assert [path.name for path in catalogue.paths] == ["a.jpg", "b.jpeg", "c.png", "d.tif"]
+    assert [path.name for path in catalogue.pictures] == ["a.jpg", "b.jpeg", "c.png", "d.tif"]
     assert catalogue.tree.columns == ("morphology.None", "morphology.ring", "morphology.spiral")
     assert catalogue.fractions.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
 

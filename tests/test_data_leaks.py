@@ -113,7 +113,7 @@ def test_real_galaxies_differ_and_their_copies_do_not(real_data, tmp_path):
     assert len(load_twins(cutouts).left) == 0 and load_twins(cutouts).compared == len(images)
 
     copied = np.arange(0, len(catalogue), 20)
-    originals = [Image.open(catalogue.paths[row]) for row in copied]
+    originals = [Image.open(catalogue.pictures[row]) for row in copied]
     halved = preprocessing.model_copy(update={"crop_size": 128})
     copies = [
         *(read_cutout(saved_again(image, 60), preprocessing) for image in originals),

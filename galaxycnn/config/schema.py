@@ -10,7 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.registry import AUGMENTATIONS, LAYOUTS, LOSSES, Registry
@@ -45,9 +54,9 @@ class Paths(Section):
     """Where images and labels are and where results go; relative to the working directory."""
 
     images_path: Folder
-    """Folder of images."""
+    """Folder of images, or an HDF5 file of them in Galaxy10's layout."""
     labels_path: Folder | None = None
-    """CSV of labels; none for a folder per class."""
+    """CSV of labels; none for a folder per class and for Galaxy10."""
     extra_images_path: Folder | None = None
     """More galaxies, for training only: such as those that a trained network has labelled."""
     extra_labels_path: Folder | None = None
@@ -75,6 +84,37 @@ class Simulation(Section):
     """The same seed draws the same galaxies."""
 
 
+def _old_classes(given: Any) -> Any:
+    """A single old class may stand without its brackets, and a class that is a number without its quotes."""
+
+    def name(given: Any) -> Any:
+        return str(given) if type(given) is int else given
+
+    if not isinstance(given, dict):
+        return given
+    lists = {name(new): old if isinstance(old, list) or old == REST else [old] for new, old in given.items()}
+    return {new: [name(each) for each in old] if isinstance(old, list) else old for new, old in lists.items()}
+
+
+def _no_class_twice(classes: dict[str, list[str] | Literal["rest"]]) -> dict[str, list[str] | Literal["rest"]]:
+    named = [name for names in classes.values() if names != REST for name in names]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise ValueError(f"the old class {twice[0]!r} is named twice")
+    if list(classes.values()).count(REST) > 1:
+        raise ValueError(f"only one new class can be the {REST!r}")
+    return classes
+
+
+REST: Literal["rest"] = "rest"
+"""Stands for all old classes that no other new class has."""
+OldClasses = Annotated[list[str], Field(min_length=1)] | Literal["rest"]
+Classes = Annotated[
+    dict[str, OldClasses], Field(min_length=2), BeforeValidator(_old_classes), AfterValidator(_no_class_twice)
+]
+"""Old classes by new class; at least two new ones."""
+
+
 class DataPreprocessing(Section):
     """Which galaxies and questions are used, how a cutout is prepared, and how the sample is split."""
 
@@ -82,8 +122,18 @@ class DataPreprocessing(Section):
     """How the folder and the labels are read; `auto` finds out."""
     task: Literal[1, 2] | None = None
     """1 learns Class1; 2 learns Class1, Class2 and Class7; `null` leaves it to `questions`."""
-    questions: Annotated[list[str], Field(min_length=1)] | None = None
-    """Questions to learn, by name (`Class3`) or key (`bar`); `null` with no `task`: all in the labels."""
+    questions: list[str] | None = None
+    """Questions to learn, by name (`Class3`) or key (`bar`); `null` with no `task`: all in the labels; `[]`: none, only
+    `quantities`."""
+    classes: Classes | None = None
+    """New classes out of those of the one question that is learnt: for each its name and the old ones (`spiral:
+    [spiral_clockwise, spiral_anticlockwise]`), or `rest` for all others. Galaxies of classes not named are left out."""
+    quantities: list[str] = []
+    """Numbers to learn beside the answers, or instead of them: columns of the labels, such as `redshift`."""
+    inputs: list[str] = []
+    """Numbers that the network is given beside the image: columns of the labels, such as `pxscale`."""
+    missing: Literal["drop", "mask"] = "drop"
+    """Galaxies that lack some of the answers or quantities: left out, or kept to train only what is known of them."""
     min: Fraction | None = None
     """Leave out galaxies whose largest fraction among the chosen questions is below this."""
     one_hot_labels: Switch = False
@@ -118,6 +168,8 @@ class DataPreprocessing(Section):
     def _possible(self) -> DataPreprocessing:
         if self.task is not None and self.questions is not None:
             raise ValueError("give either 'task' or 'questions', not both")
+        if not self.quantities and self.questions == []:
+            raise ValueError("'questions: []' needs 'quantities' to learn instead, for example [redshift]")
         if self.crop and self.crop_size is None:
             raise ValueError("'crop: true' needs a 'crop_size' in pixels, for example 256")
         if self.test_size == 1:

@@ -1,4 +1,4 @@
-"""Cutouts: every image file decoded once, cropped and resized, into one packed array on disk.
+"""Cutouts: every picture decoded once, cropped and resized, into one packed array on disk.
 
 The array is memory-mapped, so that 61,578 galaxies take no more memory than a handful, and is named
 after a digest of the files (paths, sizes, modification times) and of the settings, so that a second
@@ -12,7 +12,7 @@ import os
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.catalogue import Catalogue, Kind, Problem
+from galaxycnn.data.pictures import Content, Picture, PictureReader, StoredPicture
 from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
@@ -85,15 +86,16 @@ def load_cutouts(catalogue: Catalogue, preprocessing: DataPreprocessing, cache_p
         assert opened is not None
     images, digests, sizes, kinds, reasons = opened
     problems = {
-        int(row): Problem(kinds[row], str(catalogue.ids[row]), f"{catalogue.paths[row].name}: {reasons[row]}")
+        int(row): Problem(kinds[row], str(catalogue.ids[row]), f"{catalogue.pictures[row].name}: {reasons[row]}")
         for row in np.flatnonzero(kinds != "")
     }
     if len(problems) == len(catalogue):
         raise DataError(_nothing_left(catalogue, kinds, reasons))
-    problems |= _copies(catalogue, digests, usable=kinds == "")
+    labels = np.hstack([catalogue.fractions, catalogue.known(preprocessing.quantities)])
+    problems |= _copies(catalogue, digests, labels, usable=kinds == "")
     keep = np.setdiff1d(np.arange(len(catalogue)), list(problems))
     if not len(keep):
-        raise DataError(f"every image is a copy of another with other labels, {catalogue.paths[0]} for one")
+        raise DataError(f"every image is a copy of another with other labels, {catalogue.pictures[0]} for one")
     return Cutouts(images, keep, digests, sizes, [problems[row] for row in sorted(problems)], pixels)
 
 
@@ -113,10 +115,11 @@ def read_cutout(file: str | Path | bytes, preprocessing: DataPreprocessing) -> N
 # -- one image -----------------------------------------------------------------------------------
 
 
-def _decode(content: bytes, preprocessing: DataPreprocessing) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def _decode(content: Content, preprocessing: DataPreprocessing) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """The prepared cutout, and the height and width that the image had."""
     try:
-        image: Image.Image = Image.open(io.BytesIO(content))
+        image: Image.Image
+        image = Image.open(io.BytesIO(content)) if isinstance(content, bytes) else Image.fromarray(content)
         width, height = image.size
         box = _crop_box(width, height, preprocessing.crop_size if preprocessing.crop else None)
         mode = "L" if preprocessing.grayscale else "RGB"
@@ -169,8 +172,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _key(catalogue: Catalogue, preprocessing: DataPreprocessing) -> str:
     crop = preprocessing.crop_size if preprocessing.crop else None
     digest = blake2b(repr((FORMAT, crop, preprocessing.input_shape)).encode(), digest_size=8)
-    for path in catalogue.paths:
-        digest.update(f"{os.path.abspath(path)}\0{_fingerprint(path)}\n".encode())
+    status: dict[Path, str] = {}
+    for picture in catalogue.pictures:
+        file = picture.file if isinstance(picture, StoredPicture) else picture
+        if file not in status:
+            status[file] = _fingerprint(file)
+        digest.update(f"{os.path.abspath(str(picture))}\0{status[file]}\n".encode())
     return digest.hexdigest()
 
 
@@ -198,41 +205,39 @@ def _build(catalogue: Catalogue, preprocessing: DataPreprocessing, pixels: Path,
     with atomic_path(pixels) as temporary:
         _check_room(temporary.parent, int(np.prod(shape)))
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        arrays = _fill(images, catalogue.paths, preprocessing)
+        arrays = _fill(images, catalogue.pictures, preprocessing)
         images.flush()
     with atomic_path(record) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
 
 
-def _fill(images: NDArray[np.uint8], paths: list[Path], preprocessing: DataPreprocessing) -> dict[str, NDArray]:
-    """Decode every file into its row of ``images``; what else there is to know about each, by name."""
-    digests = np.zeros((len(paths), 16), np.uint8)
-    sizes = np.zeros((len(paths), 2), np.int32)
+def _fill(
+    images: NDArray[np.uint8], pictures: Sequence[Picture], preprocessing: DataPreprocessing
+) -> dict[str, NDArray]:
+    """Decode every picture into its row of ``images``; what else there is to know about each, by name."""
+    digests = np.zeros((len(pictures), 16), np.uint8)
+    sizes = np.zeros((len(pictures), 2), np.int32)
     problems: dict[int, _Unusable] = {}
 
     def decode(start: int) -> range:
-        rows = range(start, min(start + BATCH, len(paths)))
-        for row in rows:
+        rows = range(start, min(start + BATCH, len(pictures)))
+        for row, content in zip(rows, reader.read(pictures[rows.start : rows.stop]), strict=True):
             try:
-                content = _read(paths[row])
-                digests[row] = np.frombuffer(blake2b(content, digest_size=16).digest(), np.uint8)
+                if isinstance(content, OSError):
+                    raise _Unusable("corrupt", content.strerror or str(content)) from content
+                encoded = content if isinstance(content, bytes) else content.tobytes()
+                digests[row] = np.frombuffer(blake2b(encoded, digest_size=16).digest(), np.uint8)
                 images[row], sizes[row] = _decode(content, preprocessing)
             except _Unusable as problem:
                 problems[row] = problem
         return rows
 
-    for _ in track(_in_parallel(decode, len(paths)), "Decoding images", total=len(paths)):
-        pass
-    kinds = np.array([problems[row].kind if row in problems else "" for row in range(len(paths))])
-    reasons = np.array([str(problems.get(row, "")) for row in range(len(paths))])
+    with PictureReader() as reader:
+        for _ in track(_in_parallel(decode, len(pictures)), "Decoding images", total=len(pictures)):
+            pass
+    kinds = np.array([problems[row].kind if row in problems else "" for row in range(len(pictures))])
+    reasons = np.array([str(problems.get(row, "")) for row in range(len(pictures))])
     return {"digests": digests, "sizes": sizes, "kinds": kinds, "reasons": reasons}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _Unusable("corrupt", error.strerror or str(error)) from error
 
 
 def _in_parallel(decode: Callable[[int], range], count: int) -> Iterator[int]:
@@ -258,25 +263,27 @@ def _check_room(folder: Path, needed: int) -> None:
 # -- copies --------------------------------------------------------------------------------------
 
 
-def _copies(catalogue: Catalogue, digests: NDArray[np.uint8], usable: NDArray[np.bool_]) -> dict[int, Problem]:
-    """Galaxies whose files have the same content, by row."""
+def _copies(
+    catalogue: Catalogue, digests: NDArray[np.uint8], labels: NDArray[np.floating], usable: NDArray[np.bool_]
+) -> dict[int, Problem]:
+    """Galaxies whose pictures have the same content, by row; ``labels`` of shape (galaxies, …) agree or do not."""
     rows = np.flatnonzero(usable)
     _, group, counts = np.unique(digests[rows].view("V16").ravel(), return_inverse=True, return_counts=True)
     problems = {}
     for copied in np.flatnonzero(counts > 1):
         first, *others = rows[group == copied]
-        labels = catalogue.fractions[[first, *others]]
-        agree = np.isclose(labels, labels[0], atol=1e-6, equal_nan=True).all()
+        ours = labels[[first, *others]]
+        agree = np.isclose(ours, ours[0], atol=1e-6, equal_nan=True).all()
         for row in others if agree else [first, *others]:
             other = others[0] if row == first else first
-            reason = f"{catalogue.paths[row].name} has the same content as {catalogue.paths[other].name}"
+            reason = f"{catalogue.pictures[row].name} has the same content as {catalogue.pictures[other].name}"
             kind: Kind = "duplicate" if agree else "conflicting"
             problems[int(row)] = Problem(kind, str(catalogue.ids[row]), reason if agree else f"{reason}, other labels")
     return problems
 
 
 def _nothing_left(catalogue: Catalogue, kinds: NDArray[np.str_], reasons: NDArray[np.str_]) -> str:
-    first = f"{catalogue.paths[0]}: {reasons[0]}"
+    first = f"{catalogue.pictures[0]}: {reasons[0]}"
     if (kinds == "small").all():
         return f"data_preprocessing.crop_size is larger than all {len(catalogue)} images ({first})"
     return f"none of the {len(catalogue)} images can be used ({first})"

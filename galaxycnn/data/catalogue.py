@@ -1,4 +1,4 @@
-"""Which galaxies there are: their names, image files and vote fractions, and what is wrong with the rest.
+"""Which galaxies there are: names, pictures, vote fractions, other numbers, and what is wrong with the rest.
 
 A layout (:mod:`galaxycnn.data.layouts`) turns a folder of images and a label file into a
 :class:`Catalogue`; nothing is decoded here.
@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import Paths
-from galaxycnn.errors import DataError
+from galaxycnn.data.pictures import HDF5_ENDINGS, Picture, is_hdf5
+from galaxycnn.errors import DataError, nearest
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
@@ -41,7 +42,7 @@ class Problem:
     """A galaxy that cannot be used.
 
     Kinds: ``missing`` (a label without an image file), ``unlabelled`` (an image without a label, or
-    without one for the questions asked for), ``invalid`` (vote fractions that cannot be), ``corrupt``
+    without one for the questions and quantities asked for), ``invalid`` (vote fractions that cannot be), ``corrupt``
     (a file that is no readable image), ``blank`` (a picture of nothing), ``small`` (an image smaller
     than the crop), ``duplicate`` (the same image and labels as another galaxy, which is kept) and
     ``conflicting`` (the same image or id as another galaxy, but other labels: neither is kept).
@@ -54,27 +55,34 @@ class Problem:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The galaxies of a folder: one row per image file that has labels.
+    """The galaxies of a folder or file: one row per picture that has labels.
 
     Args:
-        tree: the questions that the labels answer.
+        tree: the questions that the labels answer; none where there are numbers only.
         ids: names, shape (galaxies,), each once.
-        paths: image files, in the order of ``ids``.
+        pictures: image files or stored images, in the order of ``ids``.
         fractions: float32 vote fractions 0…1, shape (galaxies, columns), in the order of
             ``tree.columns``; NaN where a galaxy has no answer to a question.
         problems: the galaxies that were left out.
         extra: how many of the galaxies, the last ones, are for training only.
+        numbers: what else is known, such as ``redshift``, ``ra`` and ``dec``: one row per galaxy, one column of
+            float64 per quantity; NaN where it is not known. None stands for no columns.
     """
 
     tree: DecisionTree
     ids: NDArray[np.str_]
-    paths: list[Path]
+    pictures: list[Picture]
     fractions: NDArray[np.float32]
     problems: list[Problem] = field(default_factory=list)
     extra: int = 0
+    numbers: pd.DataFrame = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.numbers is None:
+            object.__setattr__(self, "numbers", pd.DataFrame(index=range(len(self.pictures))))
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pictures)
 
     def joined(self, other: Catalogue) -> Catalogue:
         """These galaxies and then those of ``other`` as extra ones.
@@ -92,22 +100,63 @@ class Catalogue:
             raise DataError(
                 f"paths.extra_images_path: {len(shared)} of the galaxies are among the others, {shared[0]} for one"
             )
-        fractions = np.concatenate([self.fractions, other.fractions])
-        ids, problems = np.concatenate([self.ids, other.ids]), [*self.problems, *other.problems]
-        return Catalogue(self.tree, ids, [*self.paths, *other.paths], fractions, problems, len(other))
+        return Catalogue(
+            self.tree,
+            np.concatenate([self.ids, other.ids]),
+            [*self.pictures, *other.pictures],
+            np.concatenate([self.fractions, other.fractions]),
+            [*self.problems, *other.problems],
+            len(other),
+            pd.concat([self.numbers, other.numbers], ignore_index=True),
+        )
 
     def only(self, rows: NDArray[np.intp]) -> Catalogue:
-        """The galaxies at these rows, with no problems."""
-        return Catalogue(self.tree, self.ids[rows], [self.paths[row] for row in rows], self.fractions[rows])
+        """The galaxies at these rows, none of them extra, with no problems."""
+        pictures, known = [self.pictures[row] for row in rows], self.numbers.iloc[rows].reset_index(drop=True)
+        return Catalogue(self.tree, self.ids[rows], pictures, self.fractions[rows], numbers=known)
+
+    def known(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The numbers of these names, shape (galaxies, names); NaN where one is not known.
+
+        Raises:
+            DataError: the labels have no such column of numbers.
+        """
+        for name in names:
+            if name not in self.numbers:
+                raise DataError(f"the labels have no column of numbers {name!r}{nearest(name, map(str, self.numbers))}")
+        return self.numbers[list(names)].to_numpy(np.float64)
+
+    def labelled(self, quantities: Sequence[str]) -> Catalogue:
+        """The galaxies that have an answer to a question, or one of the quantities; the others become problems.
+
+        Raises:
+            DataError: the labels answer no question, and no quantity is asked for.
+        """
+        if not self.tree.columns and not quantities:
+            raise DataError(
+                f"{self.tree.name} has no label column: name one of its columns ({', '.join(self.numbers.columns)})"
+                " 'label' if it holds classes, or 'Question.answer' if it holds vote fractions between 0 and 1, or"
+                " learn the numbers as they are: data_preprocessing.quantities"
+            )
+        known = self.numbers.reindex(columns=list(quantities)).notna().to_numpy()
+        has_labels = known.any(axis=1) | ~np.isnan(self.fractions).all(axis=1)
+        if has_labels.all():
+            return self
+        kept = self.only(np.flatnonzero(has_labels))
+        lost = (Problem("unlabelled", str(name), "its labels are empty") for name in self.ids[~has_labels])
+        return replace(kept, problems=[*self.problems, *lost])
 
 
-def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
+def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str] = ()) -> Catalogue:
     """Read images and labels with the named layout.
 
-    ``auto`` takes ``folders`` where there is no label file, ``kaggle`` where the label file has a
-    column of Galaxy Zoo 2 (``Class1.1``), and ``table`` otherwise.
+    ``auto`` takes ``galaxy10`` where ``images_path`` is an HDF5 file, ``folders`` where there is no label file,
+    ``kaggle`` where the label file has a column of Galaxy Zoo 2 (``Class1.1``), and ``table`` otherwise.
 
     The galaxies of ``paths.extra_images_path`` come last.
+
+    Args:
+        quantities: numbers that count as labels: a galaxy that has one of them needs no classes.
 
     Raises:
         DataError: a file or folder is missing, or no galaxy has both an image and labels.
@@ -115,16 +164,11 @@ def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
     if paths.extra_images_path is not None:
         extra = Paths(images_path=paths.extra_images_path, labels_path=paths.extra_labels_path)
         alone = paths.model_copy(update={"extra_images_path": None})
-        return read_catalogue(alone, layout).joined(read_catalogue(extra, layout))
-    if not paths.images_path.is_dir():
-        raise DataError(
-            f"paths.images_path: there is no folder of images at {paths.images_path}; name yours"
-            " (--set paths.images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download kaggle'"
-        )
-    if paths.labels_path is not None and not paths.labels_path.is_file():
-        raise DataError(f"there is no label file at {paths.labels_path} (paths.labels_path)")
-    name = _guess_layout(paths.labels_path) if layout == "auto" else layout
-    catalogue: Catalogue = LAYOUTS[name](paths.images_path, paths.labels_path)
+        return read_catalogue(alone, layout, quantities).joined(read_catalogue(extra, layout, quantities))
+    _refuse_absent(paths)
+    name = _guess_layout(paths) if layout == "auto" else layout
+    found: Catalogue = LAYOUTS[name](paths.images_path, paths.labels_path)
+    catalogue = found.labelled(quantities)
     if not len(catalogue):
         kinds = Counter(problem.kind for problem in catalogue.problems)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
@@ -136,10 +180,29 @@ def read_catalogue(paths: Paths, layout: str = "auto") -> Catalogue:
     return catalogue
 
 
-def _guess_layout(labels: Path | None) -> str:
-    if labels is None:
+def _refuse_absent(paths: Paths) -> None:
+    images, labels = paths.images_path, paths.labels_path
+    if images.is_file() and not is_hdf5(images):
+        raise DataError(
+            f"paths.images_path: {images} is a file; name a folder of images, or a file in Galaxy10's layout"
+            f" ({' or '.join(HDF5_ENDINGS)})"
+        )
+    if not images.exists():
+        raise DataError(
+            f"paths.images_path: there is no {'file' if images.suffix in HDF5_ENDINGS else 'folder of images'} at"
+            f" {images}; name yours (--set paths.images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download"
+            " kaggle'"
+        )
+    if labels is not None and not labels.is_file():
+        raise DataError(f"there is no label file at {labels} (paths.labels_path)")
+
+
+def _guess_layout(paths: Paths) -> str:
+    if is_hdf5(paths.images_path):
+        return "galaxy10"
+    if paths.labels_path is None:
         return "folders"
-    return "kaggle" if set(read_table(labels, rows=0).columns) & set(GALAXY_ZOO_2.columns) else "table"
+    return "kaggle" if set(read_table(paths.labels_path, rows=0).columns) & set(GALAXY_ZOO_2.columns) else "table"
 
 
 # -- what layouts share --------------------------------------------------------------------------
@@ -198,12 +261,33 @@ def numbers(table: pd.DataFrame) -> NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(table), 0), np.float32)
 
 
+def numeric_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of text that hold numbers and gaps and nothing else, as float64 with NaN for the gaps.
+
+    Example:
+        >>> numeric_columns(pd.DataFrame({"redshift": ["0.05", "", "nan"], "survey": ["SDSS", "SDSS", "1"]}))
+           redshift
+        0      0.05
+        1       NaN
+        2       NaN
+    """
+    gaps = {"", "nan", "null", "none", "na", "n/a", "--", "masked"}
+    found = {}
+    for column in table.columns:
+        values = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
+        empty = table[column].str.lower().isin(gaps)
+        if (values.notna() | empty).all() and values.notna().any():
+            found[column] = values.astype(np.float64)
+    return pd.DataFrame(found, index=table.index)
+
+
 def assemble(
     tree: DecisionTree,
     names: Sequence[str],
     fractions: NDArray[np.float32],
     images: dict[str, Path],
     invalid: Iterable[Problem] = (),
+    known: pd.DataFrame | None = None,
 ) -> Catalogue:
     """Join label rows to image files; whatever has no counterpart becomes a problem.
 
@@ -212,14 +296,17 @@ def assemble(
         fractions: shape (rows, columns); a row of NaN has no labels at all.
         images: as :func:`list_images` gives them.
         invalid: rows that are already known to be unusable, by name.
+        known: what else is known of each row, as in :attr:`Catalogue.numbers`.
     """
+    known = pd.DataFrame(index=range(len(names))) if known is None else known
+    labels = fractions if tree.columns else known.to_numpy()
     problems = list(invalid)
     refused = {problem.name for problem in problems}
     lookup = _lookup(images)
     first_row: dict[Path, int] = {}
     conflicting: set[Path] = set()
     named: set[Path] = set()
-    unlabelled = np.all(np.isnan(fractions), axis=1).tolist()
+    unlabelled = (np.isnan(fractions).all(axis=1) & known.isna().all(axis=1).to_numpy()).tolist()
     for row, name in enumerate(names):
         path = lookup.get(name) or lookup.get(name.replace("\\", "/").rsplit("/", 1)[-1])
         if path is not None:
@@ -232,7 +319,7 @@ def assemble(
             problems.append(Problem("unlabelled", name, "its labels are empty"))
         elif path not in first_row:
             first_row[path] = row
-        elif np.array_equal(fractions[first_row[path]], fractions[row], equal_nan=True):
+        elif np.array_equal(labels[first_row[path]], labels[row], equal_nan=True):
             problems.append(Problem("duplicate", name, "the label file has this galaxy twice"))
         else:
             conflicting.add(path)
@@ -243,7 +330,9 @@ def assemble(
     ids = np.array([_stem(names[row]) for row in rows], dtype=np.str_)
     if len(set(ids)) < len(ids):
         ids = np.array([names[row] for row in rows], dtype=np.str_)
-    return Catalogue(tree, ids, list(first_row), fractions[rows], problems)
+    return Catalogue(
+        tree, ids, list(first_row), fractions[rows], problems, numbers=known.iloc[rows].reset_index(drop=True)
+    )
 
 
 def _stem(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,9 @@ class Part:
         images: uint8 cutouts of this and all other parts, shape (images, height, width, channels),
             memory-mapped.
         rows: where this part's galaxies stand in ``images``, shape (galaxies,).
-        fractions: float32 targets, shape (galaxies, columns).
+        fractions: float32 targets, shape (galaxies, columns); NaN where an answer is not known.
+        quantities: float32 numbers to learn, shape (galaxies, quantities); NaN where one is not known.
+        inputs: float32 numbers that the network is given, shape (galaxies, inputs).
     """
 
     name: str
@@ -38,9 +40,21 @@ class Part:
     images: NDArray[np.uint8]
     rows: NDArray[np.intp]
     fractions: NDArray[np.float32]
+    quantities: NDArray[np.float32] = None  # type: ignore[assignment]
+    inputs: NDArray[np.float32] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        for name in ("quantities", "inputs"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros((len(self.ids), 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def only(self, positions: NDArray[np.integer]) -> Part:
+        """The galaxies at these positions of the part, in this order; one may come several times."""
+        per_galaxy = ("ids", "rows", "fractions", "quantities", "inputs")
+        return replace(self, **{name: getattr(self, name)[positions] for name in per_galaxy})
 
     def pixels(self, indices: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.uint8]:
         """Cutouts of the galaxies at these positions of the part: uint8 (galaxies, height, width, channels)."""
@@ -56,6 +70,8 @@ class GalaxyData:
         train, validation, test: the parts; no galaxy is in two of them.
         problems: what was left out because it could not be used.
         leaks: galaxies of different parts whose images look the same.
+        quantities: what the columns of a part's ``quantities`` are.
+        inputs: what the columns of a part's ``inputs`` are.
     """
 
     tree: DecisionTree
@@ -64,6 +80,8 @@ class GalaxyData:
     test: Part
     problems: list[Problem]
     leaks: LeakReport
+    quantities: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -104,7 +122,14 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
         if not len(parts[name]):
             raise DataError(f"the split has no galaxies for {name}")
     leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts))
-    return GalaxyData(galaxies.targets.tree, **parts, problems=galaxies.problems, leaks=leaks)
+    return GalaxyData(
+        galaxies.targets.tree,
+        **parts,
+        problems=galaxies.problems,
+        leaks=leaks,
+        quantities=tuple(preprocessing.quantities),
+        inputs=tuple(preprocessing.inputs),
+    )
 
 
 def _split(galaxies: Galaxies, preprocessing: DataPreprocessing, seed: int) -> Split:
@@ -112,9 +137,8 @@ def _split(galaxies: Galaxies, preprocessing: DataPreprocessing, seed: int) -> S
     if preprocessing.split_file is not None:
         split = Split.load(preprocessing.split_file)
     else:
-        ours, targets = np.flatnonzero(~galaxies.extra), galaxies.targets
-        first = targets.fractions[ours, targets.tree.slice(targets.tree.questions[0])]
-        strata = first.argmax(axis=1) if preprocessing.stratify else None
+        ours = np.flatnonzero(~galaxies.extra)
+        strata = galaxies.targets.strata[ours] if preprocessing.stratify else None
         split = make_split(galaxies.ids[ours], strata, preprocessing.training_size, preprocessing.test_size, seed)
     return split.with_training(galaxies.ids[galaxies.extra])
 
@@ -169,8 +193,8 @@ class Galaxies:
         return [*self.catalogue.problems, *self.cutouts.problems, *self.targets.problems]
 
     def part(self, name: str, positions: NDArray[np.intp]) -> Part:
-        rows = self._rows[positions]
-        return Part(name, self.ids[positions], self.cutouts.images, rows, self.targets.fractions[positions])
+        known = (self.targets.fractions, self.targets.quantities, self.targets.inputs)
+        return Part(name, self.ids, self.cutouts.images, self._rows, *known).only(positions)
 
 
 def load_galaxies(preprocessing: DataPreprocessing, paths: Paths) -> Galaxies:
@@ -180,7 +204,8 @@ def load_galaxies(preprocessing: DataPreprocessing, paths: Paths) -> Galaxies:
         DataError: nothing can be used, or something cannot and ``on_bad_images`` is ``fail``.
     """
     fatal = preprocessing.on_bad_images == "fail"
-    catalogue = read_catalogue(paths, preprocessing.layout)
+    catalogue = read_catalogue(paths, preprocessing.layout, preprocessing.quantities)
+    catalogue.known([*preprocessing.quantities, *preprocessing.inputs])  # before the images are decoded
     if fatal:
         _refuse(catalogue.problems)
     cutouts = load_cutouts(catalogue, preprocessing, paths.cache_path)

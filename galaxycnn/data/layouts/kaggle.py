@@ -6,7 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxycnn.data.catalogue import Catalogue, Problem, assemble, id_column, list_images, numbers, read_table
+from galaxycnn.data.catalogue import (
+    Catalogue,
+    Problem,
+    assemble,
+    id_column,
+    list_images,
+    numbers,
+    numeric_columns,
+    read_table,
+)
 from galaxycnn.errors import DataError, nearest
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
@@ -29,9 +38,11 @@ def read_kaggle(images: Path, labels: Path | None) -> Catalogue:
         raise DataError("the Kaggle layout needs its label file: give paths.labels_path (training_solutions_rev1.csv)")
     table = read_table(labels)
     tree = _tree_of(list(table.columns), labels)
-    names = table[id_column(table, labels)].tolist()
+    name_column = id_column(table, labels)
+    names = table[name_column].tolist()
     fractions = numbers(table[list(tree.columns)])
-    return assemble(tree, names, fractions, list_images(images), _invalid(tree, names, fractions))
+    known = numeric_columns(table.drop(columns=[name_column, *tree.columns]))
+    return assemble(tree, names, fractions, list_images(images), _invalid(tree, names, fractions), known)
 
 
 def _tree_of(columns: list[str], labels: Path) -> DecisionTree:

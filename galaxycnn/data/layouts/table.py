@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galaxycnn.data.catalogue import Catalogue, Problem, assemble, id_column, list_images, numbers, read_table
+from galaxycnn.data.catalogue import (
+    Catalogue,
+    Problem,
+    assemble,
+    id_column,
+    list_images,
+    numbers,
+    numeric_columns,
+    read_table,
+)
 from galaxycnn.errors import DataError
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import DecisionTree
@@ -32,10 +41,11 @@ def read_table_layout(images: Path, labels: Path | None) -> Catalogue:
     2. *classes*: every column of text or whole numbers that has one of :data:`LABEL_WORDS` in its
        name: one question each, its classes sorted.
 
-    Every other column (coordinates, redshifts, flags) is left alone. Empty cells are unlabelled.
+    Every other column of numbers (coordinates, redshifts) is kept as such, and may be all that there is. Empty cells
+    are unlabelled.
 
     Raises:
-        DataError: the label file is missing, or has no such columns.
+        DataError: the label file is missing, or has neither labels nor numbers.
     """
     if labels is None:
         raise DataError("the table layout needs a label file: give paths.labels_path")
@@ -49,9 +59,16 @@ def read_table_layout(images: Path, labels: Path | None) -> Catalogue:
         tree = DecisionTree.from_classes(votes, name=labels.stem)
         fractions = numbers(others[list(tree.columns)])
         invalid = _outside(names, tree, fractions)
+        known = numeric_columns(others.drop(columns=list(tree.columns)))
     else:
         tree, fractions = _one_hot(others, labels)
-    return assemble(tree, names, fractions, list_images(images), invalid)
+        known = numeric_columns(others.drop(columns=[question.name for question in tree.questions]))
+    if not tree.columns and known.empty:
+        raise DataError(
+            f"{labels} has no label column: name one of its columns ({', '.join(others.columns) or 'there are none'}) "
+            "'label' if it holds classes, or 'Question.answer' if it holds vote fractions between 0 and 1"
+        )
+    return assemble(tree, names, fractions, list_images(images), invalid, known)
 
 
 # -- vote fractions ------------------------------------------------------------------------------
@@ -87,13 +104,8 @@ def _outside(names: list[str], tree: DecisionTree, fractions: NDArray[np.float32
 def _one_hot(table: pd.DataFrame, labels: Path) -> tuple[DecisionTree, NDArray[np.float32]]:
     classes = {column: _classes(table[column]) for column in table.columns if _is_label(column)}
     classes = {column: names for column, names in classes.items() if 2 <= len(names) <= MAX_CLASSES}
-    if not classes:
-        raise DataError(
-            f"{labels} has no label column: name one of its columns ({', '.join(table.columns) or 'there are none'}) "
-            "'label' if it holds classes, or 'Question.answer' if it holds vote fractions between 0 and 1"
-        )
-    tree = DecisionTree.from_classes(classes, name=labels.stem)
-    parts = []
+    tree = DecisionTree.from_classes(classes, name=labels.stem if classes else labels.name)
+    parts = [np.empty((len(table), 0), np.float32)]
     for column, names in classes.items():
         codes = pd.Index(names).get_indexer(pd.Index(table[column].map(_plain)))
         one_hot = np.eye(len(names), dtype=np.float32)[codes]
