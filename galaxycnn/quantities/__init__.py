@@ -1,0 +1,23 @@
+"""Regressed quantities, such as redshifts: how well they are predicted, and whether their stated uncertainties hold."""
+
+from galaxycnn.quantities.distributions import Binned, Distribution, GaussianMixture
+from galaxycnn.quantities.measures import (
+    REDSHIFT,
+    Quantity,
+    QuantityBaseline,
+    collapsed,
+    evaluate_quantity,
+    verdict,
+)
+
+__all__ = [
+    "REDSHIFT",
+    "Binned",
+    "Distribution",
+    "GaussianMixture",
+    "Quantity",
+    "QuantityBaseline",
+    "collapsed",
+    "evaluate_quantity",
+    "verdict",
+]
