@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from galaxycnn.config import Config
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.cache import read_cutout
-from galaxycnn.data.catalogue import list_images
 from galaxycnn.data.dataset import Part
+from galaxycnn.data.label_files import list_images
 from galaxycnn.ensembles import Ensemble, load_ensemble
 from galaxycnn.errors import DataError, UserError
 from galaxycnn.files import atomic_path

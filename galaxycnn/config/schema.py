@@ -50,6 +50,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
+def _known_layout(name: str) -> str:
+    return name if name == "auto" else known(name, LAYOUTS)
+
+
+Layout = Annotated[str, AfterValidator(_known_layout)]
+
+
+class MoreGalaxies(Section):
+    """Another set of galaxies, split like the first, whose labels may be of other questions and quantities."""
+
+    images_path: Folder
+    """Folder or file of its images."""
+    labels_path: Folder | None = None
+    """CSV of its labels."""
+    layout: Layout = "auto"
+    """How these are read."""
+    crop_size: PositiveInt | None = None
+    """Side of the centre to cut out of its images; `null`: as `data_preprocessing` says."""
+
+
 class Paths(Section):
     """Where images and labels are and where results go; relative to the working directory."""
 
@@ -61,6 +81,8 @@ class Paths(Section):
     """More galaxies, for training only: such as those that a trained network has labelled."""
     extra_labels_path: Folder | None = None
     """CSV of their labels."""
+    more: list[MoreGalaxies] = []
+    """Further sets of galaxies, split like the first; what the labels of a set do not say is masked, see `missing`."""
     plots_path: Folder = Path("metrics_plots")
     """Where the pictures, confusion matrices and `metrics.json` go."""
     models_path: Folder = Path("saved_models")
@@ -118,7 +140,7 @@ Classes = Annotated[
 class DataPreprocessing(Section):
     """Which galaxies and questions are used, how a cutout is prepared, and how the sample is split."""
 
-    layout: str = "auto"
+    layout: Layout = "auto"
     """How the folder and the labels are read; `auto` finds out."""
     task: Literal[1, 2] | None = None
     """1 learns Class1; 2 learns Class1, Class2 and Class7; `null` leaves it to `questions`."""
@@ -152,6 +174,11 @@ class DataPreprocessing(Section):
     """Share of the galaxies for training and test together; the rest is for validation (1: there is none)."""
     test_size: Share = 0.2
     """Share of those that is cut out for the test, below 1."""
+    sampling: Literal["natural", "oversample", "balanced"] = "natural"
+    """Which galaxies of each class are used. `oversample`: those of rare classes come several times in the training
+    part. `balanced`: all of the rarest class and as many of each other, drawn before the split. `natural`: all."""
+    sampling_ratio: Share = 1.0
+    """`oversample`: the least size of a class, as a share of the commonest one's (1: all classes alike)."""
     stratify: bool = True
     """Give every part the answers to the first question in the same proportions."""
     split_file: Folder | None = None
@@ -159,17 +186,14 @@ class DataPreprocessing(Section):
     on_bad_images: Literal["skip", "fail"] = "skip"
     """Whether galaxies that cannot be used are named and left out, or end the run."""
 
-    @field_validator("layout")
-    @classmethod
-    def _known_layout(cls, name: str) -> str:
-        return name if name == "auto" else known(name, LAYOUTS)
-
     @model_validator(mode="after")
     def _possible(self) -> DataPreprocessing:
         if self.task is not None and self.questions is not None:
             raise ValueError("give either 'task' or 'questions', not both")
         if not self.quantities and self.questions == []:
             raise ValueError("'questions: []' needs 'quantities' to learn instead, for example [redshift]")
+        if self.sampling != "natural" and self.questions == []:
+            raise ValueError(f"'sampling: {self.sampling}' needs a question, whose answers are the classes")
         if self.crop and self.crop_size is None:
             raise ValueError("'crop: true' needs a 'crop_size' in pixels, for example 256")
         if self.test_size == 1:
@@ -377,6 +401,15 @@ class Config(Section):
     """Loss and optimisation."""
     evaluation_params: EvaluationParams = EvaluationParams()
     """Views to average."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Config:
+        if self.paths.more and self.data_preprocessing.missing != "mask":
+            raise ValueError(
+                "paths.more: the labels of several sets leave gaps; set data_preprocessing.missing: mask, so that"
+                " a galaxy trains only what is known of it"
+            )
+        return self
 
     def refuse_to_watch_nothing(self) -> None:
         """Raise a ConfigError where the training watches validation galaxies; to be called where there are none."""

@@ -12,7 +12,7 @@ import os
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.catalogue import Catalogue, Kind, Problem
-from galaxycnn.data.pictures import Content, Picture, PictureReader, StoredPicture
+from galaxycnn.data.pictures import Content, PictureReader, StoredPicture
 from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
@@ -115,13 +115,15 @@ def read_cutout(file: str | Path | bytes, preprocessing: DataPreprocessing) -> N
 # -- one image -----------------------------------------------------------------------------------
 
 
-def _decode(content: Content, preprocessing: DataPreprocessing) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The prepared cutout, and the height and width that the image had."""
+def _decode(
+    content: Content, preprocessing: DataPreprocessing, crop_size: int = 0
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The prepared cutout, and the height and width that the image had; ``crop_size`` wins over the configured one."""
     try:
         image: Image.Image
         image = Image.open(io.BytesIO(content)) if isinstance(content, bytes) else Image.fromarray(content)
         width, height = image.size
-        box = _crop_box(width, height, preprocessing.crop_size if preprocessing.crop else None)
+        box = _crop_box(width, height, crop_size or (preprocessing.crop_size if preprocessing.crop else None))
         mode = "L" if preprocessing.grayscale else "RGB"
         rows, columns, channels = preprocessing.input_shape
         image = _eight_bits(image).convert(mode)
@@ -173,11 +175,12 @@ def _key(catalogue: Catalogue, preprocessing: DataPreprocessing) -> str:
     crop = preprocessing.crop_size if preprocessing.crop else None
     digest = blake2b(repr((FORMAT, crop, preprocessing.input_shape)).encode(), digest_size=8)
     status: dict[Path, str] = {}
-    for picture in catalogue.pictures:
+    for picture, size in zip(catalogue.pictures, catalogue.crop_sizes.tolist(), strict=True):
         file = picture.file if isinstance(picture, StoredPicture) else picture
         if file not in status:
             status[file] = _fingerprint(file)
-        digest.update(f"{os.path.abspath(str(picture))}\0{status[file]}\n".encode())
+        own_crop = f"\0{size}" if size else ""
+        digest.update(f"{os.path.abspath(str(picture))}\0{status[file]}{own_crop}\n".encode())
     return digest.hexdigest()
 
 
@@ -205,16 +208,15 @@ def _build(catalogue: Catalogue, preprocessing: DataPreprocessing, pixels: Path,
     with atomic_path(pixels) as temporary:
         _check_room(temporary.parent, int(np.prod(shape)))
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        arrays = _fill(images, catalogue.pictures, preprocessing)
+        arrays = _fill(images, catalogue, preprocessing)
         images.flush()
     with atomic_path(record) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
 
 
-def _fill(
-    images: NDArray[np.uint8], pictures: Sequence[Picture], preprocessing: DataPreprocessing
-) -> dict[str, NDArray]:
+def _fill(images: NDArray[np.uint8], catalogue: Catalogue, preprocessing: DataPreprocessing) -> dict[str, NDArray]:
     """Decode every picture into its row of ``images``; what else there is to know about each, by name."""
+    pictures, crops = catalogue.pictures, catalogue.crop_sizes.tolist()
     digests = np.zeros((len(pictures), 16), np.uint8)
     sizes = np.zeros((len(pictures), 2), np.int32)
     problems: dict[int, _Unusable] = {}
@@ -227,7 +229,7 @@ def _fill(
                     raise _Unusable("corrupt", content.strerror or str(content)) from content
                 encoded = content if isinstance(content, bytes) else content.tobytes()
                 digests[row] = np.frombuffer(blake2b(encoded, digest_size=16).digest(), np.uint8)
-                images[row], sizes[row] = _decode(content, preprocessing)
+                images[row], sizes[row] = _decode(content, preprocessing, crops[row])
             except _Unusable as problem:
                 problems[row] = problem
         return rows
@@ -266,14 +268,17 @@ def _check_room(folder: Path, needed: int) -> None:
 def _copies(
     catalogue: Catalogue, digests: NDArray[np.uint8], labels: NDArray[np.floating], usable: NDArray[np.bool_]
 ) -> dict[int, Problem]:
-    """Galaxies whose pictures have the same content, by row; ``labels`` of shape (galaxies, …) agree or do not."""
+    """Galaxies whose pictures have the same content, by row: those whose ``labels`` contradict each other, and others.
+
+    Of the latter, the one of which most is known is kept. ``labels`` has the shape (galaxies, …).
+    """
     rows = np.flatnonzero(usable)
     _, group, counts = np.unique(digests[rows].view("V16").ravel(), return_inverse=True, return_counts=True)
     problems = {}
     for copied in np.flatnonzero(counts > 1):
-        first, *others = rows[group == copied]
-        ours = labels[[first, *others]]
-        agree = np.isclose(ours, ours[0], atol=1e-6, equal_nan=True).all()
+        copies = rows[group == copied]
+        first, *others = copies[np.argsort(np.isnan(labels[copies]).sum(axis=1), kind="stable")]
+        agree = not (np.abs(labels[others] - labels[first]) > 1e-6).any()
         for row in others if agree else [first, *others]:
             other = others[0] if row == first else first
             reason = f"{catalogue.pictures[row].name} has the same content as {catalogue.pictures[other].name}"

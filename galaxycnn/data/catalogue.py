@@ -6,8 +6,6 @@ A layout (:mod:`galaxycnn.data.layouts`) turns a folder of images and a label fi
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,20 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import Paths
+from galaxycnn.data.label_files import IMAGE_ENDINGS, read_table
 from galaxycnn.data.pictures import HDF5_ENDINGS, Picture, is_hdf5
 from galaxycnn.errors import DataError, nearest
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-"""Endings of image files, in the order in which they are tried for a name without one."""
-
-ID_COLUMNS = (
-    *("file", "filename", "imagefile", "imagepath", "imagename", "path", "image"),
-    *("galaxyid", "imageid", "objid", "dr7objid", "dr8objid", "iauname", "id", "name"),
-)
-"""Names of the label column that says which image a row is about, best first, compared without
-case, spaces, dashes and underscores (``Image_Path`` counts, too)."""
 
 Kind = Literal["missing", "unlabelled", "invalid", "corrupt", "blank", "small", "duplicate", "conflicting"]
 
@@ -67,6 +56,8 @@ class Catalogue:
         extra: how many of the galaxies, the last ones, are for training only.
         numbers: what else is known, such as ``redshift``, ``ra`` and ``dec``: one row per galaxy, one column of
             float64 per quantity; NaN where it is not known. None stands for no columns.
+        crop_sizes: sides of the centres to cut out, shape (galaxies,), in pixels; 0 where
+            ``data_preprocessing.crop_size`` says it. None stands for zeros.
     """
 
     tree: DecisionTree
@@ -76,10 +67,13 @@ class Catalogue:
     problems: list[Problem] = field(default_factory=list)
     extra: int = 0
     numbers: pd.DataFrame = None  # type: ignore[assignment]
+    crop_sizes: NDArray[np.intp] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.numbers is None:
             object.__setattr__(self, "numbers", pd.DataFrame(index=range(len(self.pictures))))
+        if self.crop_sizes is None:
+            object.__setattr__(self, "crop_sizes", np.zeros(len(self.pictures), np.intp))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -100,20 +94,43 @@ class Catalogue:
             raise DataError(
                 f"paths.extra_images_path: {len(shared)} of the galaxies are among the others, {shared[0]} for one"
             )
+        return replace(self.beside(other), extra=len(other))
+
+    def beside(self, other: Catalogue, prefix: str = "") -> Catalogue:
+        """These galaxies and then those of ``other``, with the questions and numbers of both.
+
+        An answer that only one of the two knows to a question of both is nobody's in the other.
+
+        Args:
+            prefix: comes before the names of the others where the two share one.
+
+        Raises:
+            DataError: a question of both is asked of different galaxies.
+        """
+        tree = _united(self.tree, other.tree)
+        names = other.ids
+        if np.isin(names, self.ids).any():
+            names = np.array([f"{prefix}{name}" for name in names], dtype=np.str_)
         return Catalogue(
-            self.tree,
-            np.concatenate([self.ids, other.ids]),
+            tree,
+            np.concatenate([self.ids, names]),
             [*self.pictures, *other.pictures],
-            np.concatenate([self.fractions, other.fractions]),
+            np.concatenate([_spread(self, tree), _spread(other, tree)]),
             [*self.problems, *other.problems],
-            len(other),
-            pd.concat([self.numbers, other.numbers], ignore_index=True),
+            numbers=pd.concat([self.numbers, other.numbers], ignore_index=True),
+            crop_sizes=np.concatenate([self.crop_sizes, other.crop_sizes]),
         )
 
     def only(self, rows: NDArray[np.intp]) -> Catalogue:
         """The galaxies at these rows, none of them extra, with no problems."""
-        pictures, known = [self.pictures[row] for row in rows], self.numbers.iloc[rows].reset_index(drop=True)
-        return Catalogue(self.tree, self.ids[rows], pictures, self.fractions[rows], numbers=known)
+        return Catalogue(
+            self.tree,
+            self.ids[rows],
+            [self.pictures[row] for row in rows],
+            self.fractions[rows],
+            numbers=self.numbers.iloc[rows].reset_index(drop=True),
+            crop_sizes=self.crop_sizes[rows],
+        )
 
     def known(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The numbers of these names, shape (galaxies, names); NaN where one is not known.
@@ -153,7 +170,7 @@ def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str]
     ``auto`` takes ``galaxy10`` where ``images_path`` is an HDF5 file, ``folders`` where there is no label file,
     ``kaggle`` where the label file has a column of Galaxy Zoo 2 (``Class1.1``), and ``table`` otherwise.
 
-    The galaxies of ``paths.extra_images_path`` come last.
+    The galaxies of ``paths.more`` come after the others, and those of ``paths.extra_images_path`` last.
 
     Args:
         quantities: numbers that count as labels: a galaxy that has one of them needs no classes.
@@ -161,124 +178,84 @@ def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str]
     Raises:
         DataError: a file or folder is missing, or no galaxy has both an image and labels.
     """
+    catalogue = _read("paths", paths.images_path, paths.labels_path, layout, quantities)
+    for number, more in enumerate(paths.more):
+        other = _read(f"paths.more[{number}]", more.images_path, more.labels_path, more.layout, quantities)
+        sizes = np.full(len(other), more.crop_size or 0, np.intp)
+        catalogue = catalogue.beside(replace(other, crop_sizes=sizes), prefix=f"more{number}/")
     if paths.extra_images_path is not None:
-        extra = Paths(images_path=paths.extra_images_path, labels_path=paths.extra_labels_path)
-        alone = paths.model_copy(update={"extra_images_path": None})
-        return read_catalogue(alone, layout, quantities).joined(read_catalogue(extra, layout, quantities))
-    _refuse_absent(paths)
-    name = _guess_layout(paths) if layout == "auto" else layout
-    found: Catalogue = LAYOUTS[name](paths.images_path, paths.labels_path)
+        extra = _read("paths.extra", paths.extra_images_path, paths.extra_labels_path, layout, quantities)
+        catalogue = catalogue.joined(extra)
+    return catalogue
+
+
+def _read(key: str, images: Path, labels: Path | None, layout: str, quantities: Sequence[str]) -> Catalogue:
+    """One set of galaxies; ``key`` is what its paths are called in a configuration."""
+    _refuse_absent(key, images, labels)
+    found: Catalogue = LAYOUTS[_guess_layout(images, labels) if layout == "auto" else layout](images, labels)
     catalogue = found.labelled(quantities)
     if not len(catalogue):
         kinds = Counter(problem.kind for problem in catalogue.problems)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         first = catalogue.problems[0]
         raise DataError(
-            f"no galaxy in {paths.images_path} has both an image and usable labels ({counts}; "
+            f"no galaxy in {images} has both an image and usable labels ({counts}; "
             f"the first is {first.name}: {first.reason})"
         )
     return catalogue
 
 
-def _refuse_absent(paths: Paths) -> None:
-    images, labels = paths.images_path, paths.labels_path
+def _refuse_absent(key: str, images: Path, labels: Path | None) -> None:
+    key = f"{key}_" if key == "paths.extra" else f"{key}."
     if images.is_file() and not is_hdf5(images):
         raise DataError(
-            f"paths.images_path: {images} is a file; name a folder of images, or a file in Galaxy10's layout"
+            f"{key}images_path: {images} is a file; name a folder of images, or a file in Galaxy10's layout"
             f" ({' or '.join(HDF5_ENDINGS)})"
         )
     if not images.exists():
         raise DataError(
-            f"paths.images_path: there is no {'file' if images.suffix in HDF5_ENDINGS else 'folder of images'} at"
-            f" {images}; name yours (--set paths.images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download"
+            f"{key}images_path: there is no {'file' if images.suffix in HDF5_ENDINGS else 'folder of images'} at"
+            f" {images}; name yours (--set {key}images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download"
             " kaggle'"
         )
     if labels is not None and not labels.is_file():
-        raise DataError(f"there is no label file at {labels} (paths.labels_path)")
+        raise DataError(f"there is no label file at {labels} ({key}labels_path)")
 
 
-def _guess_layout(paths: Paths) -> str:
-    if is_hdf5(paths.images_path):
+def _guess_layout(images: Path, labels: Path | None) -> str:
+    if is_hdf5(images):
         return "galaxy10"
-    if paths.labels_path is None:
+    if labels is None:
         return "folders"
-    return "kaggle" if set(read_table(paths.labels_path, rows=0).columns) & set(GALAXY_ZOO_2.columns) else "table"
+    return "kaggle" if set(read_table(labels, rows=0).columns) & set(GALAXY_ZOO_2.columns) else "table"
+
+
+# -- two catalogues as one -----------------------------------------------------------------------
+
+
+def _united(one: DecisionTree, other: DecisionTree) -> DecisionTree:
+    """The questions of both, each with the answers that either has."""
+    questions = {question.name: question for question in one.questions}
+    for question in other.questions:
+        ours = questions.setdefault(question.name, question)
+        if ours.parents != question.parents:
+            raise DataError(f"paths.more: its {question.name} is asked of other galaxies than that of the first set")
+        new = [answer for answer in question.answers if answer.column not in ours.columns]
+        questions[question.name] = replace(ours, answers=(*ours.answers, *new))
+    return DecisionTree(one.name, tuple(questions.values()))
+
+
+def _spread(catalogue: Catalogue, tree: DecisionTree) -> NDArray[np.float32]:
+    """Fractions under the columns of a larger tree; 0 for answers that these labels do not have to their questions."""
+    spread = np.full((len(catalogue), len(tree.columns)), np.nan, np.float32)
+    for question in catalogue.tree.questions:
+        fractions = catalogue.fractions[:, catalogue.tree.slice(question)]
+        spread[~np.isnan(fractions).any(axis=1), tree.slice(question.name)] = 0
+        spread[:, tree.indices(question.columns)] = fractions
+    return spread
 
 
 # -- what layouts share --------------------------------------------------------------------------
-
-
-def list_images(folder: Path) -> dict[str, Path]:
-    """Image files below ``folder`` by their relative name, sorted: ``{"spiral/7.jpg": Path(…)}``.
-
-    Raises:
-        DataError: there are none.
-    """
-    found: dict[str, Path] = {}
-    for parent, _, names in os.walk(folder):
-        prefix = Path(parent).relative_to(folder).as_posix() + "/" if Path(parent) != folder else ""
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_ENDINGS):
-                found[prefix + name] = Path(parent, name)
-    if not found:
-        raise DataError(f"there are no images ({' '.join(IMAGE_ENDINGS)}) in {folder}")
-    return dict(sorted(found.items()))
-
-
-def read_table(labels: Path, rows: int | None = None) -> pd.DataFrame:
-    """A label file as a table of stripped text, ``""`` for what is not there.
-
-    Raises:
-        DataError: the file is no CSV.
-    """
-    try:
-        table = pd.read_csv(labels, dtype=str, keep_default_na=False, nrows=rows, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{labels} cannot be read as a CSV table: {error}") from error
-    table.columns = table.columns.str.strip()
-    return table.apply(lambda column: column.fillna("").str.strip())
-
-
-def id_column(table: pd.DataFrame, labels: Path) -> str:
-    """The column that says which image a row is about (see :data:`ID_COLUMNS`).
-
-    Raises:
-        DataError: there is none.
-    """
-    plain = {re.sub(r"[ _-]", "", column.lower()): column for column in reversed(table.columns)}
-    for name in ID_COLUMNS:
-        if name in plain:
-            return plain[name]
-    raise DataError(
-        f"{labels} has no column that says which image a row is about: "
-        f"name one of its columns ({', '.join(table.columns)}) 'file' or 'id'"
-    )
-
-
-def numbers(table: pd.DataFrame) -> NDArray[np.float32]:
-    """Columns of text as float32, NaN where a cell is no number."""
-    columns = [pd.to_numeric(table[column], errors="coerce") for column in table.columns]
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(table), 0), np.float32)
-
-
-def numeric_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of text that hold numbers and gaps and nothing else, as float64 with NaN for the gaps.
-
-    Example:
-        >>> numeric_columns(pd.DataFrame({"redshift": ["0.05", "", "nan"], "survey": ["SDSS", "SDSS", "1"]}))
-           redshift
-        0      0.05
-        1       NaN
-        2       NaN
-    """
-    gaps = {"", "nan", "null", "none", "na", "n/a", "--", "masked"}
-    found = {}
-    for column in table.columns:
-        values = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
-        empty = table[column].str.lower().isin(gaps)
-        if (values.notna() | empty).all() and values.notna().any():
-            found[column] = values.astype(np.float64)
-    return pd.DataFrame(found, index=table.index)
 
 
 def assemble(

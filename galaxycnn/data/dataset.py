@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from galaxycnn.config.schema import Config, DataPreprocessing, Paths
 from galaxycnn.data.cache import Cutouts, load_cutouts
 from galaxycnn.data.catalogue import Catalogue, Problem, read_catalogue
-from galaxycnn.data.leaks import LeakReport, find_leaks, load_twins
+from galaxycnn.data.leaks import LeakReport, Neighbours, find_leaks, find_neighbours, load_twins
+from galaxycnn.data.sampling import balance, class_numbers, oversample
 from galaxycnn.data.split import Split, make_split
 from galaxycnn.data.targets import Targets, make_targets
 from galaxycnn.errors import DataError
@@ -67,7 +68,8 @@ class GalaxyData:
 
     Args:
         tree: the questions that the columns of ``fractions`` answer.
-        train, validation, test: the parts; no galaxy is in two of them.
+        train, validation, test: the parts; no galaxy is in two of them, and none comes twice in one but where
+            ``train`` is over-sampled.
         problems: what was left out because it could not be used.
         leaks: galaxies of different parts whose images look the same.
         quantities: what the columns of a part's ``quantities`` are.
@@ -90,14 +92,16 @@ class GalaxyData:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{part.name} {len(part):,}" for part in self.parts)
+        if len(set(self.train.ids)) < len(self.train):
+            counts += f" ({len(set(self.train.ids)):,} different ones to train on)"
         kinds = Counter(problem.kind for problem in self.problems)
         left_out = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
         return f"galaxies: {counts}; left out: {left_out}; {self.leaks}"
 
     @property
     def split(self) -> Split:
-        """The ids of the parts, to be saved beside the run."""
-        return Split(*(part.ids.tolist() for part in (self.train, self.validation, self.test)))
+        """The ids of the parts, each once, to be saved beside the run."""
+        return Split(*(list(dict.fromkeys(part.ids.tolist())) for part in (self.train, self.validation, self.test)))
 
 
 def prepare(config: Config, split: Split | None = None) -> GalaxyData:
@@ -107,7 +111,8 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     set and there is nothing at ``paths.images_path``, the survey is simulated first.
 
     Args:
-        split: a saved split to use; None takes ``data_preprocessing.split_file``, or draws one from ``config.seed``.
+        split: a saved split to use; None takes ``data_preprocessing.split_file``, or draws one from ``config.seed``,
+            out of a balanced sample of the galaxies where ``data_preprocessing.sampling`` says so.
 
     Raises:
         DataError: the data cannot be used, a part is empty, or two parts share an image.
@@ -116,12 +121,15 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     simulate_if_absent(config)
     galaxies = load_galaxies(preprocessing, config.paths)
     if split is None:
-        split = _split(galaxies, preprocessing, config.seed)
+        split = draw_split(galaxies, preprocessing, config.seed)
     parts = {name: galaxies.part(name, rows) for name, rows in split.rows(galaxies.ids).items()}
     for name in ("train", "test"):
         if not len(parts[name]):
             raise DataError(f"the split has no galaxies for {name}")
-    leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts))
+    leaks = find_leaks(parts, galaxies.cutouts.digests, load_twins(galaxies.cutouts), galaxies.neighbours)
+    if preprocessing.sampling == "oversample":
+        classes = class_numbers(galaxies.targets.tree, parts["train"].fractions)
+        parts["train"] = parts["train"].only(oversample(classes, preprocessing.sampling_ratio, config.seed))
     return GalaxyData(
         galaxies.targets.tree,
         **parts,
@@ -132,12 +140,15 @@ def prepare(config: Config, split: Split | None = None) -> GalaxyData:
     )
 
 
-def _split(galaxies: Galaxies, preprocessing: DataPreprocessing, seed: int) -> Split:
+def draw_split(galaxies: Galaxies, preprocessing: DataPreprocessing, seed: int) -> Split:
     """The split of the configuration's file or of its seed; extra galaxies train."""
     if preprocessing.split_file is not None:
         split = Split.load(preprocessing.split_file)
     else:
         ours = np.flatnonzero(~galaxies.extra)
+        if preprocessing.sampling == "balanced":
+            classes = class_numbers(galaxies.targets.tree, galaxies.targets.fractions[ours])
+            ours = ours[balance(classes, seed)]
         strata = galaxies.targets.strata[ours] if preprocessing.stratify else None
         split = make_split(galaxies.ids[ours], strata, preprocessing.training_size, preprocessing.test_size, seed)
     return split.with_training(galaxies.ids[galaxies.extra])
@@ -187,6 +198,14 @@ class Galaxies:
     @property
     def _rows(self) -> NDArray[np.intp]:
         return self.cutouts.keep[self.targets.rows]
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """Galaxies at one place in the sky, as rows of the catalogue, where the labels have ``ra`` and ``dec``."""
+        columns = {str(name).lower(): str(name) for name in self.catalogue.numbers}
+        if not {"ra", "dec"} <= set(columns):
+            return None
+        return find_neighbours(*self.catalogue.known([columns["ra"], columns["dec"]]).T)
 
     @property
     def problems(self) -> list[Problem]:

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import asdict, dataclass, field
+from itertools import combinations, product
 from typing import Protocol
 
 import cv2
@@ -29,6 +29,9 @@ from galaxycnn.data.cache import Cutouts
 from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.progress import track
+
+SAME_PLACE = 2.0
+"""Separation in arcseconds below which two positions are called the same galaxy."""
 
 SIMILAR = 0.7
 """Cosine similarity above which two cutouts are called the same galaxy."""
@@ -72,18 +75,45 @@ class Twins:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Pairs of rows of a packed array at one place in the sky, nearest first.
+
+    Args:
+        left, right: the rows, shape (pairs,).
+        separation: in arcseconds, shape (pairs,).
+    """
+
+    left: NDArray[np.intp]
+    right: NDArray[np.intp]
+    separation: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class LeakReport:
     """Pairs of galaxies in different parts that look the same, most similar first.
 
     Args:
         pairs: the two ids and their similarity, up to 1.
         compared: how many galaxies were compared: none if the cutouts show too little detail.
+        neighbours: galaxies of different parts at one place in the sky, nearest first: the two ids and their
+            separation in arcseconds.
     """
 
     pairs: list[tuple[str, str, float]]
     compared: int
+    neighbours: list[tuple[str, str, float]] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if not self.neighbours:
+            return self._look_alikes
+        one, other, separation = self.neighbours[0]
+        return (
+            f"{self._look_alikes}; {len(self.neighbours)} pairs in different parts are within"
+            f' {SAME_PLACE:g}" in the sky, {one} and {other} for one ({separation:.2f}")'
+        )
+
+    @property
+    def _look_alikes(self) -> str:
         if not self.compared:
             return f"no copies between parts; look-alikes not sought in cutouts below {_SIDE}x{_SIDE} pixels"
         if not self.pairs:
@@ -169,13 +199,43 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-3)
 
 
-def find_leaks(parts: Mapping[str, _HasGalaxies], digests: NDArray[np.uint8], twins: Twins) -> LeakReport:
-    """Check that the parts share no galaxy, and report the twins among them.
+def find_neighbours(ra: NDArray[np.float64], dec: NDArray[np.float64], within: float = SAME_PLACE) -> Neighbours:
+    """Pairs of positions that are one in the sky: a galaxy that is in a catalogue twice, or two parts of one.
+
+    Args:
+        ra, dec: right ascension and declination in degrees, shape (galaxies,); NaN where they are not known.
+        within: the largest separation in arcseconds.
+
+    Example:
+        >>> found = find_neighbours(np.array([10.0, 50.0, 10.0003]), np.array([0.0, 0.0, 0.0]))
+        >>> found.left.tolist(), found.right.tolist(), found.separation.round(2).tolist()
+        ([0], [2], [1.08])
+    """
+    # Imported late: it takes a second, and few label files have positions.
+    from astropy import units
+    from astropy.coordinates import SkyCoord
+
+    rows = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90))
+    places = SkyCoord(ra[rows], dec[rows], unit="deg")
+    left, right, separation, _ = places.search_around_sky(places, within * units.arcsec)
+    once = np.flatnonzero(left < right)
+    nearest = once[np.argsort(separation[once], kind="stable")]
+    return Neighbours(rows[left[nearest]], rows[right[nearest]], separation[nearest].arcsec)
+
+
+def find_leaks(
+    parts: Mapping[str, _HasGalaxies],
+    digests: NDArray[np.uint8],
+    twins: Twins,
+    neighbours: Neighbours | None = None,
+) -> LeakReport:
+    """Check that the parts share no galaxy, and report the twins and the neighbours among them.
 
     Args:
         parts: the parts by name.
         digests: of the files, shape (rows of the packed array, bytes).
         twins: of the packed array.
+        neighbours: of the packed array, where positions are known.
 
     Raises:
         DataError: an id, or a file's content, is in two parts.
@@ -194,7 +254,54 @@ def find_leaks(parts: Mapping[str, _HasGalaxies], digests: NDArray[np.uint8], tw
     home, names = np.full(len(digests), -1), np.empty(len(digests), dtype=object)
     for number, part in enumerate(parts.values()):
         home[part.rows], names[part.rows] = number, part.ids
-    apart = (home[twins.left] != home[twins.right]) & (home[twins.left] >= 0) & (home[twins.right] >= 0)
-    pairs = zip(names[twins.left[apart]], names[twins.right[apart]], twins.similarity[apart], strict=True)
+
+    def apart(left: NDArray[np.intp], right: NDArray[np.intp], value: NDArray) -> list[tuple[str, str, float]]:
+        """The pairs whose galaxies are in two parts, by their names."""
+        chosen = np.flatnonzero((home[left] != home[right]) & (home[left] >= 0) & (home[right] >= 0))
+        return [(str(names[left[i]]), str(names[right[i]]), float(value[i])) for i in chosen]
+
     compared = int((home >= 0).sum()) if twins.compared else 0
-    return LeakReport([(str(a), str(b), float(s)) for a, b, s in pairs], compared)
+    near = apart(neighbours.left, neighbours.right, neighbours.separation) if neighbours is not None else []
+    return LeakReport(apart(twins.left, twins.right, twins.similarity), compared, near)
+
+
+# -- whole pixels --------------------------------------------------------------------------------
+
+
+def most_similar(images: NDArray[np.uint8], rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[int, int, float]:
+    """The two images, one of each set, whose pixels have the largest cosine similarity.
+
+    This is the check of Kempster-Taylor (2025) on her split: below 1, no image of the training part is in the test
+    part. It tells copies apart from nothing else, since any two round galaxies on dark sky come close to 1. Cutouts
+    larger than 64x64 pixels are reduced to that.
+
+    Args:
+        images: uint8, shape (images, height, width, channels).
+        rows, others: the positions of the two sets in ``images``.
+
+    Returns:
+        The position of each in its own set, and their similarity, 0…1.
+
+    Example:
+        >>> images = np.zeros((3, 8, 8, 1), np.uint8)
+        >>> images[0, 2], images[1, 3], images[2, 2:4] = 9, 9, 9
+        >>> [round(value, 3) for value in most_similar(images, np.array([0, 1]), np.array([2]))]
+        [0, 0, 0.707]
+    """
+    best = (0, 0, -1.0)
+    tiles = list(product(range(0, len(others), 4 * _BATCH), range(0, len(rows), _BATCH)))
+    block = np.empty((0, 0), np.float32)
+    for there, here in track(tiles, "Comparing pixels", total=len(tiles)) if len(tiles) > 8 else tiles:
+        if here == 0:
+            block = _pixels(images, others[there : there + 4 * _BATCH])
+        alike = _pixels(images, rows[here : here + _BATCH]) @ block.T
+        one, other = np.unravel_index(alike.argmax(), alike.shape)
+        best = max(best, (here + int(one), there + int(other), float(alike[one, other])), key=lambda found: found[2])
+    return best
+
+
+def _pixels(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Pixels of the cutouts at these rows as vectors of length 1."""
+    height, width = (min(side, 64) for side in images.shape[1:3])
+    small = [cv2.resize(images[row], (width, height), interpolation=cv2.INTER_AREA).ravel() for row in rows]
+    return _unit(np.array(small, dtype=np.float32))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.catalogue import Catalogue, Problem
 from galaxycnn.data.classes import regroup
+from galaxycnn.data.sampling import class_numbers
 from galaxycnn.errors import DataError
 from galaxycnn.tree import DecisionTree
 
@@ -45,8 +46,7 @@ class Targets:
         first quantity.
         """
         if self.tree.questions:
-            first = self.fractions[:, self.tree.slice(self.tree.questions[0])]
-            return np.where(np.isnan(first).any(axis=1), -1, np.nan_to_num(first).argmax(axis=1))
+            return class_numbers(self.tree, self.fractions)
         tenths = np.nanquantile(self.quantities[:, 0], np.arange(1, 10) / 10)
         return np.where(np.isnan(self.quantities[:, 0]), -1, np.searchsorted(tenths, self.quantities[:, 0]))
 

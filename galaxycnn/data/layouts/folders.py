@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxycnn.data.catalogue import Catalogue, assemble, list_images
+from galaxycnn.data.catalogue import Catalogue, assemble
+from galaxycnn.data.label_files import list_images
 from galaxycnn.errors import DataError
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import DecisionTree

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxycnn.data.catalogue import (
-    Catalogue,
-    Problem,
-    assemble,
-    id_column,
-    list_images,
-    numbers,
-    numeric_columns,
-    read_table,
-)
+from galaxycnn.data.catalogue import Catalogue, Problem, assemble
+from galaxycnn.data.label_files import id_column, list_images, numbers, numeric_columns, read_table
 from galaxycnn.errors import DataError, nearest
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree

@@ -9,16 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galaxycnn.data.catalogue import (
-    Catalogue,
-    Problem,
-    assemble,
-    id_column,
-    list_images,
-    numbers,
-    numeric_columns,
-    read_table,
-)
+from galaxycnn.data.catalogue import Catalogue, Problem, assemble
+from galaxycnn.data.label_files import id_column, list_images, numbers, numeric_columns, read_table
 from galaxycnn.errors import DataError
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import DecisionTree
@@ -34,7 +26,7 @@ MAX_CLASSES = 100
 def read_table_layout(images: Path, labels: Path | None) -> Catalogue:
     """Read a CSV with one row per image.
 
-    The image column is found by its name (:data:`~galaxycnn.data.catalogue.ID_COLUMNS`). Labels are
+    The image column is found by its name (:data:`~galaxycnn.data.label_files.ID_COLUMNS`). Labels are
 
     1. *vote fractions*, if there are columns of numbers in 0…1 named ``Question.answer``: one
        question per part before the dot, in the order of the file; or else
