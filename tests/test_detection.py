@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import numpy as np
@@ -23,6 +24,10 @@ from galaxycnn.bootstrap import weights
 from galaxycnn.detection import THRESHOLD_MEASURES, choose_threshold, evaluate_classes, verdict
 from galaxycnn.detection.ranking import resampled_average_precisions
 from galaxycnn.errors import DataError, UserError
+from galaxycnn.plots.detection import ranking_curves
+from galaxycnn.quantities import QuantityBaseline, evaluate_quantity
+from galaxycnn.reports import ComparedModel, class_table, confusion_table, models_markdown, models_table
+from galaxycnn.tables import render
 
 FEW = settings(max_examples=50)
 NAMES = ["other", "merger", "spiral", "edge-on", "star", "ring"]
@@ -293,6 +298,96 @@ def test_a_threshold_stands_between_the_classes():
     assert choose_threshold([0, 1, -1, np.nan], [0.2, 0.6, 0.99, 0.5]) == pytest.approx(0.4)
     neighbours = np.nextafter(0.5, 1), np.float64(0.5)
     assert choose_threshold([1, 0], neighbours) == neighbours[0]
+
+
+# -- tables and pictures ----------------------------------------------------------------------------
+
+DECALS = [
+    "Disturbed",
+    "Merging",
+    "Round Smooth",
+    "In-between Round Smooth",
+    "Cigar Shaped Smooth",
+    "Barred Spiral",
+    "Unbarred Tight Spiral",
+    "Unbarred Loose Spiral",
+    "Edge-on without Bulge",
+    "Edge-on with Bulge",
+]
+
+
+def mergers() -> dict:
+    truth = np.repeat([0, 0, 1, 1], [331, 2, 18, 3])
+    merger = np.repeat([0.1, 0.6, 0.3, 0.7], [331, 2, 18, 3])
+    return evaluate_classes(truth, np.column_stack([1 - merger, merger]), ["Non-Merger", "Merger"], threshold=0.5)
+
+
+def test_the_table_of_an_unbalanced_sample_is_that_of_a_report():
+    lines = render(class_table(mergers(), "test")).splitlines()
+    assert lines[0] == "test: 354 galaxies, Merger from probability 0.500 on"
+    rows = {line[:17].strip(): line[17:].split() for line in lines[3:]}
+    assert rows["Non-Merger (0)"][:4] == ["0.948", "0.994", "0.971", "333"]
+    assert rows["Merger (1)"][:4] == ["0.600", "0.143", "0.231", "21"]
+    assert rows["accuracy"] == ["0.944", "354"]
+    assert rows["macro average"][:4] == ["0.774", "0.568", "0.601", "354"]
+    assert rows["weighted average"] == ["0.928", "0.944", "0.927", "354"]
+    assert rows["Merger (1)"][5] == f"{mergers()['per_class']['average_precision'][1]:.3f}"
+
+
+def test_tables_of_ten_classes_fit_eighty_columns():
+    truth, probabilities = galaxies(2000, classes=10, sure=0.1)
+    results = evaluate_classes(truth, probabilities, DECALS, resamples=20)
+    for table in (class_table(results, "test"), confusion_table(results)):
+        text = render(table, width=200)
+        assert max(map(len, text.splitlines())) <= 80
+        assert "Merging (1)" in text
+    found = [line.split()[-10:] for line in render(confusion_table(results)).splitlines()[1:]]
+    assert np.array(found, int).tolist() == results["confusion"]
+
+
+def test_models_stand_beside_each_other():
+    redshifts = np.linspace(0.01, 0.1, 100)
+    learned = evaluate_quantity(redshifts, redshifts + 0.01, baseline=QuantityBaseline.fit(redshifts))
+    models = [
+        ComparedModel("Baseline (logistic regression)", mergers(), None, "flattened RGB input, over-sampled"),
+        ComparedModel("dual_head_v2", mergers(), learned, "4 convolutional layers, batch norm, dropout 0.3"),
+    ]
+    lines = models_markdown(models).splitlines()
+    assert lines[0] == "| Model | Accuracy | F1 (Non-Merger) | F1 (Merger) | MSE | R² | Notes |"
+    assert lines[2].endswith("| – | – | flattened RGB input, over-sampled |")
+    assert re.search(r"\| 0\.94 \[0\.9\d, 0\.9\d\] \| 0\.97 .*\| 0\.23 .*\| 0\.00010 .*\| 0\.85 ", lines[3])
+    text = render(models_table(models))
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(word in text for word in ("dual_head_v2", "0.94", "0.23", "0.00010", "0.85", "dropout"))
+    with pytest.raises(DataError, match="there are no models to compare"):
+        models_table([])
+
+
+def test_models_of_many_classes_share_a_column_and_bad_fits_have_a_minus():
+    results = evaluate_classes(*galaxies(classes=10), DECALS, resamples=20)
+    redshifts = np.linspace(0.01, 0.1, 100)
+    wrong = evaluate_quantity(redshifts, redshifts[::-1], baseline=QuantityBaseline.fit(redshifts))
+    lines = models_markdown([ComparedModel("ten [classes]", results), ComparedModel("z", None, wrong)]).splitlines()
+    assert lines[0] == "| Model | Accuracy | macro F1 | MSE | R² | Notes |"
+    assert lines[3].startswith("| z | – | – | 0.0027")
+    assert "−3.00" in lines[3]
+    assert "ten [classes]" in render(models_table([ComparedModel("ten [classes]", results)]))
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_curves_name_every_class_that_occurs_and_what_chance_reaches(classes, tmp_path):
+    truth, probabilities = galaxies(400, classes)
+    truth = np.where(truth == classes - 1, -1, truth) if classes > 2 else truth
+    names = DECALS[:classes]
+    results = evaluate_classes(truth, probabilities, names, resamples=20)
+    path = ranking_curves(truth, probabilities, results, tmp_path / "curves.svg", part="test", name="run")
+    text = path.read_text()
+    assert f"Ranking of the classes of run: test, {results['n']} galaxies" in text
+    assert "Disturbed, " in text
+    assert (f"{names[-1]}, " in text) == (classes == 2)
+    assert text.count("at random 0.") == len([n for n in results["per_class"]["support"] if n])
+    with pytest.raises(DataError, match=r"curves.svg: the results are of \d+ galaxies, but there are \d known"):
+        ranking_curves(truth[:9], probabilities[:9], results, path, part="test")
 
 
 # -- what cannot be measured ------------------------------------------------------------------------

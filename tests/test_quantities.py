@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from galaxycnn.errors import DataError
+from galaxycnn.plots.examples import example_galaxies
+from galaxycnn.plots.quantities import predicted_against_true, stated_uncertainties
 from galaxycnn.quantities import (
     REDSHIFT,
     Binned,
@@ -27,6 +31,8 @@ from galaxycnn.quantities import (
     evaluate_quantity,
     verdict,
 )
+from galaxycnn.reports import quantity_table
+from galaxycnn.tables import render
 
 MASS = Quantity("stellar mass", symbol="log M", unit="dex")
 FEW = settings(max_examples=40)
@@ -130,7 +136,7 @@ def test_unknown_redshifts_are_left_out_and_counted():
 
 
 def test_a_prediction_that_is_missing_only_where_the_truth_is_does_not_matter():
-    assert evaluate([0.1, 0.2, np.nan], [0.1, 0.2, np.nan])["mse"] == 0
+    assert evaluate([0.1, 0.2, np.nan], [0.1, 0.2, np.nan], [0.1, 0.1, np.nan])["mse"] == 0
 
 
 def test_scatter_is_that_of_the_core_and_outliers_are_counted_beside():
@@ -181,7 +187,8 @@ def test_one_galaxy_or_one_redshift_has_no_r2():
         results = evaluate(truth, [0.2] * len(truth))
         assert results["r2"] is results["slope"] is results["spread_ratio"] is None
         assert not collapsed(results)
-        assert verdict(results) == f"{len(truth)} galaxies of one redshift cannot tell whether it was learned"
+        assert verdict(results).startswith(f"{len(truth)} galaxies are too few, or of one redshift, to tell")
+    assert verdict(evaluate([0.1, 0.2], [0.1, 0.2])).startswith("2 galaxies are too few")
 
 
 def test_results_are_plain_numbers():
@@ -443,6 +450,92 @@ def test_what_does_not_fit_is_refused(truth, predicted, spread, message):
 def test_distributions_out_of_range_are_refused(make, message):
     with pytest.raises(DataError, match=message):
         make()
+
+
+# -- pictures and tables --------------------------------------------------------------------------
+
+
+def words(path: Path) -> str:
+    """The texts of an SVG picture."""
+    found = re.findall(r"<text[^>]*>(.*?)</text>", path.read_text(), flags=re.DOTALL)
+    return "\n".join(re.sub(r"<[^>]*>", "", text).strip() for text in found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 60, 800], ids="{} galaxies".format)
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_predictions_of_any_number_of_galaxies_are_drawn(count, ending, tmp_path):
+    truth = redshifts(count)
+    results = evaluate(truth, noisy(truth))
+    path = predicted_against_true(truth, noisy(truth), results, tmp_path / f"z.{ending}", part="test", name="run")
+    assert list(tmp_path.iterdir()) == [path]
+    if ending == "svg":
+        galaxies = f"Predicted redshift of run: test, {count:,} galaxies"
+        assert all(word in words(path) for word in (galaxies, "predicted z", "Δz / (1 + z)", "σ_NMAD", "bias"))
+
+
+def test_a_collapse_is_said_and_far_galaxies_are_counted(tmp_path):
+    truth = redshifts(500)
+    flat = np.full_like(truth, 0.06)
+    path = predicted_against_true(truth, flat, evaluate(truth, flat), tmp_path / "flat.svg", part="test")
+    assert "collapsed: predictions spread only 0.00 as wide as the truth" in words(path)
+    assert "fitted to the predictions: slope 0.00" in words(path)
+    far = noisy(truth)
+    far[0] = 9.0
+    path = predicted_against_true(truth, far, evaluate(truth, far), tmp_path / "far.svg", part="test")
+    assert "1 above" in words(path)
+    assert "collapsed" not in words(path)
+
+
+def test_galaxies_of_unknown_redshift_are_not_drawn(tmp_path):
+    truth = redshifts(50)
+    truth[:10] = np.nan
+    results = evaluate(truth, np.full(50, 0.05), quantity=MASS)
+    path = predicted_against_true(truth, np.full(50, 0.05), results, tmp_path / "z.svg", part="test")
+    assert "Predicted stellar mass: test, 40 galaxies" in words(path)
+    with pytest.raises(DataError, match="the results are of 40 galaxies, but there are 30 true values and 40 pred"):
+        predicted_against_true(truth[:40], np.zeros(40), results, tmp_path / "other.svg", part="test")
+
+
+def test_stated_uncertainties_are_drawn_where_there_are_some(tmp_path):
+    truth, stated = drawn_bins(500)
+    path = stated_uncertainties(evaluate(truth, stated), tmp_path / "pit.svg", part="test", name="run")
+    assert "Redshift uncertainties of run: test, 500 galaxies" in words(path)
+    assert "Kolmogorov" in words(path)
+    with pytest.raises(DataError, match="the predictions of redshift state no uncertainty"):
+        stated_uncertainties(evaluate(truth, stated.mean), tmp_path / "none.svg", part="test")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_examples_run_from_the_nearest_to_the_farthest_and_name_classes_and_misses(channels, tmp_path):
+    truth = redshifts(30)
+    truth[3] = np.nan
+    images = np.random.default_rng(0).integers(0, 256, (30, 16, 16, channels), dtype=np.uint8)
+    keywords = {"quantity": REDSHIFT, "part": "test", "count": 5}
+    names = {"classes": ["merger"] * 30, "predicted_classes": ["spiral"] * 30, "ids": list(range(30))}
+    path = example_galaxies(images, truth, truth, tmp_path / "a.svg", spread=np.full(30, 0.01), **names, **keywords)
+    said = words(path)
+    shown = [float(value) for value in re.findall(r"z = ([.\d]+)", said)]
+    assert shown == sorted(shown)
+    assert (shown[0], shown[-1]) == pytest.approx((np.nanmin(truth), np.nanmax(truth)), abs=1e-4)
+    assert said.count("predicted: spiral") == said.count("merger") == 5
+    assert said.count("± 0.01") == 5
+    assert "±" not in words(example_galaxies(images, truth, truth, tmp_path / "b.svg", **keywords))
+    with pytest.raises(DataError, match="images, values and classes must be of equally many galaxies"):
+        example_galaxies(images[:5], truth, truth, tmp_path / "c.svg", **keywords)
+
+
+def test_the_table_sets_predict_the_mean_beside():
+    truth = redshifts()
+    truth[:5] = np.nan
+    lines = render(quantity_table(evaluate(truth, noisy(truth), np.full(400, 0.01)), "test")).splitlines()
+    assert lines[0] == "test: redshift of 395 galaxies (5 more of unknown redshift)"
+    assert max(map(len, lines)) <= 80
+    rows = {line[:28].strip(): line[28:].split() for line in lines[2:]}
+    assert float(rows["R²"][0]) > 0.85
+    assert float(rows["R²"][-1]) == 0
+    assert "outliers beyond 0.15" in rows
+    assert "within the stated 68 %" in rows
+    assert "outliers beyond 0.15" not in render(quantity_table(evaluate(truth, truth, quantity=MASS), "test"))
 
 
 # -- real redshifts -------------------------------------------------------------------------------

@@ -164,14 +164,15 @@ def evaluate_quantity(
         (0.999, 0.001, 0.0261)
     """
     truth = _vector(truth, "true values")
-    distribution, predicted = _predictions(predicted, spread)
-    if len(truth) != len(predicted):
+    values = predicted.mean if isinstance(predicted, Distribution) else _vector(predicted, "predictions")
+    if len(truth) != len(values):
         raise DataError(
-            f"{quantity.name}: there are predictions for {len(predicted)} galaxies, but {len(truth)} true values"
+            f"{quantity.name}: there are predictions for {len(values)} galaxies, but {len(truth)} true values"
         )
     known = ~np.isnan(truth)
-    _check(truth[known], predicted[known], quantity)
-    truth, predicted = truth[known], predicted[known]
+    truth, values = truth[known], values[known]
+    _check(truth, values, quantity)
+    stated = _stated(predicted, values, spread, known)
 
     generator = np.random.default_rng(seed)
     constant = np.full_like(truth, baseline.mean)
@@ -180,10 +181,10 @@ def evaluate_quantity(
             "quantity": asdict(quantity),
             "n": len(truth),
             "unknown": int((~known).sum()),
-            **_figures(truth, predicted, quantity),
-            "intervals": _intervals(truth, predicted, quantity, resamples, generator),
+            **_figures(truth, values, quantity),
+            "intervals": _intervals(truth, values, quantity, resamples, generator),
             "baseline": {"value": baseline.mean, **_figures(truth, constant, quantity)},
-            "uncertainty": distribution and _uncertainty(truth, distribution[known], baseline, resamples, generator),
+            "uncertainty": stated and _uncertainty(truth, stated, baseline, resamples, generator),
         }
     )
 
@@ -207,9 +208,9 @@ def verdict(results: Results) -> str:
         predictions spread 0.90 as wide as the truth
     """
     name, r2 = results["quantity"]["name"], results["r2"]
-    if r2 is None:
-        return f"{results['n']} galaxies of one {name} cannot tell whether it was learned"
     low, high = results["intervals"]["r2"]
+    if r2 is None or low is None:
+        return f"{results['n']:,} galaxies are too few, or of one {name}, to tell whether it was learned"
     reference = results["baseline"]["r2"]
     width = f"spread {results['spread_ratio']:.2f} as wide as the truth"
     sentence = (
@@ -231,9 +232,9 @@ def verdict(results: Results) -> str:
 def _figures(truth: Floats, predicted: Floats, quantity: Quantity) -> dict[str, Any]:
     errors, differences = predicted - truth, quantity.differences(truth, predicted)
     mse, width, limit = np.square(errors).mean(), truth.std(), quantity.outlier_limit
-    distinct = np.ptp(truth) > 0
+    distinct, moved = np.ptp(truth) > 0, predicted - predicted[0]  # of one value, exactly 0
     nmad = NMAD * np.median(np.abs(differences - np.median(differences)))
-    together = (truth - truth.mean()) @ (predicted - predicted.mean()) / len(truth)
+    together = (truth - truth.mean()) @ (moved - moved.mean()) / len(truth)
     return {
         "mse": mse,
         "rmse": np.sqrt(mse),
@@ -244,7 +245,7 @@ def _figures(truth: Floats, predicted: Floats, quantity: Quantity) -> dict[str, 
         "outlier_fraction": np.nan if limit is None else (np.abs(differences) > limit).mean(),
         "robust_outlier_fraction": (np.abs(differences) > ROBUST * nmad).mean(),
         "within_one_std": (np.abs(errors) <= width).mean(),
-        "spread_ratio": predicted.std() / width if distinct else np.nan,
+        "spread_ratio": moved.std() / width if distinct else np.nan,
         "slope": together / width**2 if distinct else np.nan,
     }
 
@@ -298,18 +299,20 @@ def _nll(densities: Floats) -> float:
 # -- in ------------------------------------------------------------------------------------------
 
 
-def _predictions(predicted: ArrayLike | Distribution, spread: ArrayLike | None) -> tuple[Distribution | None, Floats]:
+def _stated(
+    predicted: ArrayLike | Distribution, values: Floats, spread: ArrayLike | None, known: NDArray[np.bool_]
+) -> Distribution | None:
+    """The distributions of the galaxies of known truth, where some are stated."""
     if isinstance(predicted, Distribution):
         if spread is not None:
             raise DataError("a distribution states its own spread: give one of the two")
-        return predicted, predicted.mean
-    values = _vector(predicted, "predictions")
+        return predicted[known]
     if spread is None:
-        return None, values
+        return None
     spreads = _vector(spread, "stated spreads")
-    if spreads.shape != values.shape:
-        raise DataError(f"there are {len(values)} predictions, but {len(spreads)} stated spreads")
-    return GaussianMixture.single(values, spreads), values
+    if spreads.shape != known.shape:
+        raise DataError(f"there are {len(known)} predictions, but {len(spreads)} stated spreads")
+    return GaussianMixture.single(values, spreads[known])
 
 
 def _vector(values: ArrayLike, what: str) -> Floats:
