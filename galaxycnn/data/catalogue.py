@@ -143,12 +143,15 @@ class Catalogue:
                 raise DataError(f"the labels have no column of numbers {name!r}{nearest(name, map(str, self.numbers))}")
         return self.numbers[list(names)].to_numpy(np.float64)
 
-    def labelled(self, quantities: Sequence[str]) -> Catalogue:
+    def labelled(self, quantities: Sequence[str] | None) -> Catalogue:
         """The galaxies that have an answer to a question, or one of the quantities; the others become problems.
+
+        Any number is a quantity where ``quantities`` is None.
 
         Raises:
             DataError: the labels answer no question, and no quantity is asked for.
         """
+        quantities = [str(name) for name in self.numbers] if quantities is None else quantities
         if not self.tree.columns and not quantities:
             raise DataError(
                 f"{self.tree.name} has no label column: name one of its columns ({', '.join(self.numbers.columns)})"
@@ -164,7 +167,7 @@ class Catalogue:
         return replace(kept, problems=[*self.problems, *lost])
 
 
-def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str] = ()) -> Catalogue:
+def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str] | None = ()) -> Catalogue:
     """Read images and labels with the named layout.
 
     ``auto`` takes ``galaxy10`` where ``images_path`` is an HDF5 file, ``folders`` where there is no label file,
@@ -173,7 +176,7 @@ def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str]
     The galaxies of ``paths.more`` come after the others, and those of ``paths.extra_images_path`` last.
 
     Args:
-        quantities: numbers that count as labels: a galaxy that has one of them needs no classes.
+        quantities: numbers that count as labels: a galaxy that has one of them needs no classes; None for any.
 
     Raises:
         DataError: a file or folder is missing, or no galaxy has both an image and labels.
@@ -189,7 +192,7 @@ def read_catalogue(paths: Paths, layout: str = "auto", quantities: Sequence[str]
     return catalogue
 
 
-def _read(key: str, images: Path, labels: Path | None, layout: str, quantities: Sequence[str]) -> Catalogue:
+def _read(key: str, images: Path, labels: Path | None, layout: str, quantities: Sequence[str] | None) -> Catalogue:
     """One set of galaxies; ``key`` is what its paths are called in a configuration."""
     _refuse_absent(key, images, labels)
     found: Catalogue = LAYOUTS[_guess_layout(images, labels) if layout == "auto" else layout](images, labels)

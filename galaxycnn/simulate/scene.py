@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from astropy.visualization import make_lupton_rgb
@@ -45,7 +46,21 @@ def field_of_view(galaxy: Galaxy) -> float:
     return float(5.12 * concentration * TYPICAL_RADIUS * (seen / TYPICAL_RADIUS) ** 0.8)
 
 
-def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: float | None = None) -> NDArray[np.uint8]:
+class Partner(NamedTuple):
+    """A second galaxy in the frame of a first, and how far to the right of it and above it, in arcseconds."""
+
+    galaxy: Galaxy
+    right: float
+    above: float
+
+
+def render(
+    galaxy: Galaxy,
+    image_size: int,
+    rng: np.random.Generator,
+    field: float | None = None,
+    partner: Partner | None = None,
+) -> NDArray[np.uint8]:
     """Draw the colour cutout of a galaxy.
 
     Args:
@@ -53,6 +68,7 @@ def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: flo
         image_size: side in pixels.
         rng: draws the irregular detail, the neighbours and the noise.
         field: side of the cutout in arcseconds; by default :func:`field_of_view`.
+        partner: another galaxy in the same frame.
 
     Returns:
         Shape (image_size, image_size, 3), uint8, red, green and blue from i, r and g.
@@ -75,6 +91,8 @@ def render(galaxy: Galaxy, image_size: int, rng: np.random.Generator, field: flo
         light += galaxy_light(galaxy, x, y, rng)
     elif galaxy.kind == "star":
         _add_star(light, side / 2, side / 2, 10 ** rng.uniform(2.2, 3.6), rng.uniform(0, 1), float(cell))
+    if partner is not None:
+        light += galaxy_light(partner.galaxy, x - np.float32(partner.right), y - np.float32(partner.above), rng)
     _add_neighbours(light, galaxy, float(cell), rng)
     shifts = (rng.standard_normal((3, 2)) * REGISTRATION / cell).astype(np.float32)
     image = _blur(light, galaxy.seeing / float(cell), shifts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.data.catalogue import Catalogue, Problem
-from galaxycnn.data.pictures import Picture, StoredPicture, images_of, open_hdf5
+from galaxycnn.data.pictures import IMAGES, Picture, StoredPicture, images_of, open_hdf5
 from galaxycnn.errors import DataError
+from galaxycnn.files import atomic_path
 from galaxycnn.registry import LAYOUTS
 from galaxycnn.tree import DecisionTree
 
@@ -57,7 +59,7 @@ def read_galaxy10(images: Path, labels: Path | None) -> Catalogue:
     with open_hdf5(images) as file:
         stored = images_of(file)
         count = len(stored)
-        columns = {name: _column(file, name, count) for name in file if name not in ("images", IDS)}
+        columns = {name: _column(file, name, count) for name in file if name not in (IMAGES, IDS)}
         ids = file[IDS].asstr()[:] if IDS in file else np.arange(count)
         names = _class_names(file, stored.shape[1], columns.get(ANSWERS))
     answers = columns.pop(ANSWERS, None)
@@ -106,3 +108,40 @@ def _one_hot(
     labelled = np.flatnonzero(~wrong & (numbers >= 0))
     fractions[labelled] = np.eye(classes, dtype=np.float32)[numbers[labelled].astype(np.intp)]
     return fractions, invalid
+
+
+Block = tuple[NDArray[np.uint8], pd.DataFrame]
+"""Some images, uint8 (some, height, width, 3), and a row for each: ``ans``, ``redshift``, …, and texts as ``id``."""
+
+
+def write_galaxy10(path: Path, blocks: Iterable[Block], count: int, classes: Sequence[str] = ()) -> Path:
+    """Write a file that :func:`read_galaxy10` reads; it appears when all of it is written.
+
+    Args:
+        path: the file, replaced where it is there.
+        blocks: images and rows, one block after the other.
+        count: how many images there are in all blocks together.
+        classes: what the classes in ``ans`` are called, from 0 on.
+
+    Example:
+        >>> import tempfile
+        >>> rows = pd.DataFrame({"ans": [0, 1], "redshift": [0.1, np.nan]})
+        >>> blocks = [(np.zeros((2, 8, 8, 3), np.uint8), rows)]
+        >>> path = write_galaxy10(Path(tempfile.mkdtemp()) / "two.h5", blocks, 2, ["round", "merger"])
+        >>> read_galaxy10(path, None).tree.columns
+        ('class.round', 'class.merger')
+    """
+    tables = []
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        start = 0
+        for images, table in blocks:
+            stored = file.require_dataset(IMAGES, (count, *images.shape[1:]), np.uint8)
+            stored[start : start + len(images)] = images
+            start += len(images)
+            tables.append(table)
+        for name, values in pd.concat(tables).items():
+            text = not pd.api.types.is_numeric_dtype(values)
+            file[str(name)] = values.to_numpy(h5py.string_dtype() if text else None)
+        if classes:
+            file[ANSWERS].attrs[NAMES] = list(classes)
+    return Path(path)
