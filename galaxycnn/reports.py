@@ -16,6 +16,9 @@ WIDTH = 80
 MOST_CLASSES = 3
 """Up to so many classes have a column of their own beside each other; more share one of their mean."""
 
+ROUNDING = 1e-12
+"""Figures below this are 0 but for rounding."""
+
 QUANTITY_ROWS = {
     "r2": "R²",
     "mse": "MSE",
@@ -227,7 +230,9 @@ def _small(value: float | None) -> str:
     """Four decimals, or four figures of what is smaller than a hundredth or large."""
     if value is None:
         return "-"
-    return f"{value + 0.0:.4f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.3g}"
+    if abs(value) < ROUNDING:
+        return f"{0:.4f}"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"
 
 
 def _number(value: float | None) -> str:

@@ -74,7 +74,7 @@ def example_galaxies(
     shown = ordered[np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int))].tolist()
     below = [_below(i, ids, classes, predicted_classes) for i in shown]
     lines = max(text.count("\n") + 1 if text else 0 for text, _ in below)
-    digits = max(0, 2 - int(np.floor(np.log10(np.std(true[shown]) or 1))))
+    digits = max(0, 2 - int(np.floor(np.log10(np.std(true[shown]) or abs(true[shown[0]]) or 1))))
     title = part_title(f"{len(shown)} examples", name, part, len(true))
     columns, band = min(len(shown), COLUMNS), SIDE + GAP + LINE * lines
     width, height = GAP + (SIDE + GAP) * max(columns, MIN_COLUMNS), TITLE + band * -(-len(shown) // columns)
