@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from galaxycnn.bootstrap import interval, rmse_intervals
 from galaxycnn.errors import DataError
+from galaxycnn.plain import plain
 from galaxycnn.tree import DecisionTree
 
 Floats = NDArray[np.float64]
@@ -188,7 +189,7 @@ def evaluate_fractions(
         "intervals": {"rmse": intervals[overall]},
         "baseline": _errors(baseline_mse[overall]),
     }
-    return _plain({"n": len(truth), "overall": total, "outputs": outputs})
+    return plain({"n": len(truth), "overall": total, "outputs": outputs})
 
 
 # -- classification ------------------------------------------------------------------------------
@@ -331,14 +332,3 @@ def _fractions(tree: DecisionTree, values: ArrayLike, what: str) -> Floats:
         rows = int(bad.any(axis=1).sum())
         raise DataError(f"the {what} of {rows} galaxies are not finite numbers, first in column {column!r}")
     return fractions
-
-
-def _plain(value: Any) -> Any:
-    """Python numbers, lists and dictionaries that JSON can hold; None for NaN."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
