@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from galaxycnn.config.schema import Config, ModelParams, Section
+from galaxycnn.config.fields import Section
+from galaxycnn.config.schema import Config, ModelParams
 from galaxycnn.files import atomic_path
 from galaxycnn.losses import needs_class_weights, takes_class_weights
 from galaxycnn.metrics import NAMES

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxycnn.config.schema import REST
+from galaxycnn.config.fields import REST
 from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.tree import DecisionTree
 

@@ -14,7 +14,7 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.schema import PositiveInt
+from galaxycnn.config.fields import PositiveInt
 from galaxycnn.errors import UserError
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.pretrained import PretrainedFamily, PretrainedParams

@@ -8,7 +8,8 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.schema import ModelParams, PositiveInt
+from galaxycnn.config.fields import PositiveInt
+from galaxycnn.config.schema import ModelParams
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.heads import HeadName, answered
 

@@ -12,7 +12,8 @@ import keras
 from keras import layers
 from pydantic import Field, field_validator
 
-from galaxycnn.config.schema import ModelParams, PositiveInt, Size, Switch
+from galaxycnn.config.fields import PositiveInt, Size, Switch
+from galaxycnn.config.schema import ModelParams
 from galaxycnn.errors import nearest
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM, AnswerGate, Maxout

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 from pydantic import AfterValidator
 
-from galaxycnn.config.schema import known
+from galaxycnn.config.fields import known
 from galaxycnn.models.layers import PACKAGE
 from galaxycnn.registry import HEADS
 from galaxycnn.tree import DecisionTree, Question

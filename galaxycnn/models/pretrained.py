@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import keras
 from pydantic import Field
 
-from galaxycnn.config.schema import PositiveInt
+from galaxycnn.config.fields import PositiveInt
 from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.family import Rate

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.schema import PositiveInt
+from galaxycnn.config.fields import PositiveInt
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.schema import PositiveInt, Switch
+from galaxycnn.config.fields import PositiveInt, Switch
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Units
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM

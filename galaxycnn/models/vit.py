@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from galaxycnn.config.schema import PositiveInt, Switch
+from galaxycnn.config.fields import PositiveInt, Switch
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Units
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import Positions
