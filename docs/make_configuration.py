@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from galaxycnn.config.fields import Section
 from galaxycnn.config.schema import Config, ModelParams
@@ -84,7 +84,8 @@ def rows(section: type[Section]) -> Iterator[Row]:
     properties = section.model_json_schema()["properties"]
     for name, field in section.model_fields.items():
         nested, required = section_of(field.annotation), field.is_required()
-        inside = "a section, see below" if nested else values(properties[name], CHOICES.get(name, ()))
+        several = "sections in a list" if get_origin(field.annotation) is list else "a section"
+        inside = f"{several}, see below" if nested else values(properties[name], CHOICES.get(name, ()))
         default = "required" if required else "" if nested else f"`{plain(field.default)}`"
         yield f"`{name}`", inside, default, " ".join((field.description or "").split())
 
