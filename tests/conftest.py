@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ settings.load_profile("galaxycnn")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+collect_ignore = [] if find_spec("torch") else ["torch_resnet18.py"]
+"""What the search for doctests must not import."""
 
 
 @pytest.fixture(scope="session")
