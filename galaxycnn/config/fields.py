@@ -11,12 +11,23 @@ from galaxycnn.errors import nearest
 from galaxycnn.registry import LAYOUTS, Registry
 
 Folder = Annotated[Path, Field(strict=False)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Switch = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 """True or false; ``null`` is false, as it switches off any option."""
 Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+Units = list[PositiveInt]
+"""Units of each dense layer; there may be none."""
+Flattening = Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"]
+Penalty = NonNegative
+DropRate = BelowOne
 
 
 def known(name: str, choices: Registry[Any]) -> str:

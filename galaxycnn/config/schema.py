@@ -12,7 +12,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from galaxycnn.config.fields import Classes, Folder, Fraction, Layout, PositiveInt, Section, Share, Size, Switch, known
+from galaxycnn.config.fields import (
+    BelowOne,
+    BetweenZeroAndOne,
+    Classes,
+    Folder,
+    Fraction,
+    Layout,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Section,
+    Share,
+    Size,
+    Switch,
+    known,
+)
 from galaxycnn.errors import ConfigError
 from galaxycnn.registry import AUGMENTATIONS, LOSSES
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
@@ -66,7 +82,7 @@ class Simulation(Section):
     """Side of a simulated image in pixels."""
     volunteers: PositiveInt = 40
     """How many simulated volunteers classify each galaxy."""
-    seed: Annotated[int, Field(ge=0)] = 48
+    seed: NonNegativeInt = 48
     """The same seed draws the same galaxies."""
 
 
@@ -174,13 +190,13 @@ class DataAugmentation(Section):
     """A named set of augmentations that fills in the keys below; those that are given win."""
     rotation_range: Annotated[float, Field(ge=0, le=360)] | None = None
     """Largest rotation either way, in degrees."""
-    width_shift_range: Annotated[float, Field(ge=0)] | None = None
+    width_shift_range: NonNegative | None = None
     """Largest shift to either side: below 1 a share of the width, from 1 in pixels."""
-    height_shift_range: Annotated[float, Field(ge=0)] | None = None
+    height_shift_range: NonNegative | None = None
     """Largest shift up or down: below 1 a share of the height, from 1 in pixels."""
     shear_range: Annotated[float, Field(ge=0, lt=90)] | None = None
     """Largest shear angle either way, in degrees."""
-    zoom_range: Annotated[float, Field(ge=0, lt=1)] | None = None
+    zoom_range: BelowOne | None = None
     """The field of view changes by one factor for both axes between 1 - this and 1 + this."""
     horizontal_flip: bool | None = None
     """Swap left and right in half of the cases."""
@@ -188,9 +204,9 @@ class DataAugmentation(Section):
     """Swap top and bottom in half of the cases."""
     fill_mode: Literal["nearest", "reflect", "wrap", "constant"] | None = None
     """What lies beyond the edge (`null`: `nearest`): the last pixel, the mirror image, the other side, or black."""
-    brightness_range: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
+    brightness_range: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     """Smallest and largest factor of the brightness."""
-    colour_noise: Annotated[float, Field(ge=0)] | None = None
+    colour_noise: NonNegative | None = None
     """Standard deviation of a shift along the colour axis of galaxies, as a share of the pixel range."""
 
     @field_validator("preset")
@@ -218,11 +234,11 @@ class Schedule(Section):
 
     name: Literal["constant", "cosine", "exponential", "plateau", "step"] = "constant"
     """How the learning rate changes in the course of the training."""
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: NonNegativeInt = 0
     """All but `constant`: epochs in which it first rises from 0."""
     final_fraction: Share = 0.01
     """`cosine` and `exponential`: what it falls to in the end, as a fraction of `learning_rate`."""
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    factor: BetweenZeroAndOne = 0.5
     """`plateau` and `step`: what it is multiplied by."""
     patience: PositiveInt = 5
     """`plateau`: after how many epochs without a better `monitor`."""
@@ -257,13 +273,13 @@ class TrainParams(Section):
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Adam, Adam with decoupled weight decay, or gradient descent with Nesterov momentum 0.9."""
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    learning_rate: Positive = 0.001
     """Learning rate of the optimizer."""
-    weight_decay: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Positive | None = None
     """`adamw`: this times the learning rate is the share of a weight that every update takes off (not of biases)."""
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_norm: Positive | None = None
     """Largest norm of the gradient of all weights together; longer ones are scaled down."""
-    average_weights: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average_weights: BetweenZeroAndOne | None = None
     """Decay of a running average of the weights, which is validated, kept and used in their place."""
     accumulate_batches: PositiveInt = 1
     """Batches whose gradients are averaged for one update of the weights."""
@@ -316,7 +332,7 @@ class EvaluationParams(Section):
 class Config(Section):
     """A whole configuration file; ``model_params`` has the keys of its ``model_type``."""
 
-    seed: Annotated[int, Field(ge=0)] = 48
+    seed: NonNegativeInt = 48
     """Decides the split, the first weights and the augmentation."""
     paths: Paths
     """Where data are and results go."""

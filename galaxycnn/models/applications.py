@@ -8,13 +8,12 @@ downloaded by Keras; without a network, give a file: those that Keras downloads 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
-from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
+from galaxycnn.config.fields import DropRate, Flattening, Units
 from galaxycnn.errors import UserError
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.pretrained import PretrainedFamily, PretrainedParams
@@ -70,9 +69,9 @@ class VGG16Params(PretrainedParams):
     """The head of the constraints paper, section 5.4."""
 
     head: HeadName = "sigmoid"
-    flattening: Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"] = "Flatten"
-    dense_units: list[PositiveInt] = [512]
-    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = 0.1
+    flattening: Flattening = "Flatten"
+    dense_units: Units = [512]
+    dropout_rate: DropRate | None = 0.1
 
 
 @MODELS.register("vgg16")
@@ -100,9 +99,9 @@ class ResNet50Params(PretrainedParams):
     """The head of the constraints paper, section 5.4."""
 
     head: HeadName = "sigmoid"
-    flattening: Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"] = "GlobalMaxPooling2D"
-    dense_units: list[PositiveInt] = [2048]
-    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = 0.1
+    flattening: Flattening = "GlobalMaxPooling2D"
+    dense_units: Units = [2048]
+    dropout_rate: DropRate | None = 0.1
 
 
 @MODELS.register("resnet50")

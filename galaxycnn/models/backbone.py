@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar
 
 import keras
 from keras import layers
-from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
+from galaxycnn.config.fields import DropRate, Flattening, Penalty, Units
 from galaxycnn.config.schema import ModelParams
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.heads import HeadName, answered
@@ -18,11 +17,6 @@ POOLING = {
     "GlobalMaxPooling2D": layers.GlobalMaxPooling2D,
     "Flatten": layers.Flatten,
 }
-
-Flattening: TypeAlias = Literal["GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"]
-Units: TypeAlias = list[PositiveInt]
-Penalty: TypeAlias = Annotated[float, Field(ge=0)]
-DropRate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 class BackboneParams(ModelParams):

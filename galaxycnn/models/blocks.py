@@ -12,7 +12,7 @@ import keras
 from keras import layers
 from pydantic import Field, field_validator
 
-from galaxycnn.config.fields import PositiveInt, Size, Switch
+from galaxycnn.config.fields import DropRate, PositiveInt, Size, Switch, Units
 from galaxycnn.config.schema import ModelParams
 from galaxycnn.errors import nearest
 from galaxycnn.models.family import ModelFamily
@@ -36,7 +36,7 @@ class ConvParams(ModelParams):
 
     conv_layers: Annotated[list[ConvBlock], Field(min_length=1)] = [(32, [3, 3]), (64, [3, 3]), (128, [3, 3])]
     """`[filters, [height, width]]` of each convolutional block."""
-    dense_units: list[PositiveInt] = [256, 128]
+    dense_units: Units = [256, 128]
     """Units of each dense block, after Maxout."""
     batch_normalization: Switch = False
     """Batch normalisation between each convolution and its activation."""
@@ -48,7 +48,7 @@ class ConvParams(ModelParams):
     """How features become a vector; the global maximum takes the place of the last pooling."""
     out_activation: str = "sigmoid"
     """Activation of the answers; with `softmax` the sums of the tree hold by construction."""
-    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout_rate: DropRate | None = None
     """Share of units dropped after each dense block."""
     max_out: bool | int | None = False
     """Units in a Maxout group, 2 or more; `true` is 2, `false` is no Maxout."""

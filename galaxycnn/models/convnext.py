@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import layers
-from pydantic import Field
 
+from galaxycnn.config.fields import DropRate
 from galaxycnn.models.applications import Application
 from galaxycnn.models.pretrained import PretrainedParams
 from galaxycnn.models.pretrained_layers import LayerScale
@@ -36,7 +36,7 @@ class ConvNeXtParams(PretrainedParams):
 
     variant: Literal["tiny", "small", "base", "large", "xlarge"] = "tiny"
     """Which network of the family, from small to large."""
-    drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    drop_path_rate: DropRate = 0.1
     """Share of galaxies for which the last block is skipped in training; earlier ones in proportion to their depth."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Annotated, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 from keras import layers
-from pydantic import Field
 
+from galaxycnn.config.fields import DropRate
 from galaxycnn.errors import UserError
 from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
@@ -41,7 +41,7 @@ _STEM, _TOP = 32, 1280
 class EfficientNetLiteParams(PretrainedParams):
     """``drop_path_rate`` is 0.2 in the original."""
 
-    drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    drop_path_rate: DropRate = 0.2
     """Share of galaxies for which the last block is skipped in training; earlier ones in proportion to their depth."""
 
 

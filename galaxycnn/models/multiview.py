@@ -8,8 +8,8 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
-from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Units
+from galaxycnn.config.fields import DropRate, Flattening, PositiveInt, Units
+from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import AlignedParts, JoinParts, Maxout
 from galaxycnn.registry import MODELS

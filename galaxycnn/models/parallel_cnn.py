@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import keras
 from keras import layers
-from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
-from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Penalty, Units
+from galaxycnn.config.fields import DropRate, Flattening, Penalty, PositiveInt, PositiveInts, Units
+from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
 from galaxycnn.registry import MODELS
@@ -18,9 +15,9 @@ from galaxycnn.registry import MODELS
 class ParallelCNNParams(BackboneParams):
     """The values are those of the published network."""
 
-    path_kernels: Annotated[list[PositiveInt], Field(min_length=1)] = [6, 3]
+    path_kernels: PositiveInts = [6, 3]
     """Side of the kernels of each path."""
-    path_filters: Annotated[list[PositiveInt], Field(min_length=1)] = [64, 64, 128]
+    path_filters: PositiveInts = [64, 64, 128]
     """Filters of each convolution of a path; batch normalisation and a 3×3 max pooling of stride 2 follow."""
     joint_filters: list[PositiveInt] = [128, 64, 64]
     """Filters of each 3×3 convolution after the paths are joined; a 2×2 max pooling follows each."""

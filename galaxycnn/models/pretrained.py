@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
-from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
+from galaxycnn.config.fields import NonNegativeInt, PositiveInt, Share
 from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.family import Rate
@@ -32,11 +31,11 @@ class PretrainedParams(BackboneParams):
     weights: str = "none"
     """`imagenet`, `none` (random), or a file: a model of this project (`.keras`, `.h5`), whose backbone is taken,
     weights of `keras.applications` without the top (`.h5`), or a PyTorch state dict (`.pth`)."""
-    frozen_stages: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    frozen_stages: NonNegativeInt | Literal["all"] = 0
     """So many stages of the backbone, counted from the pixels, keep their first weights."""
-    stage_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    stage_rate: Share = 1.0
     """Each stage learns at this factor of the rate of the stage after it; the head at the full rate."""
-    unfreeze_epoch: Annotated[int, Field(ge=0)] = 0
+    unfreeze_epoch: NonNegativeInt = 0
     """Epochs in which only the head learns, before the backbone joins in; running statistics of batch normalisation
     follow the galaxies from the start."""
     lora_rank: PositiveInt | None = None

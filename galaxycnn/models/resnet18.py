@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import keras
 from keras import layers
-from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt
+from galaxycnn.config.fields import DropRate, Units
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
@@ -25,8 +24,8 @@ class ResNet18Params(PretrainedParams):
     there."""
 
     head: HeadName = "sigmoid"
-    dense_units: list[PositiveInt] = [512]
-    dropout_rate: Annotated[float, Field(ge=0, lt=1)] | None = 0.5
+    dense_units: Units = [512]
+    dropout_rate: DropRate | None = 0.5
 
 
 @MODELS.register("resnet18")

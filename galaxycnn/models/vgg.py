@@ -8,14 +8,13 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.fields import PositiveInt, Switch
-from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Flattening, Units
+from galaxycnn.config.fields import DropRate, Flattening, PositiveInts, Switch, Units
+from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
 from galaxycnn.registry import MODELS
 
-Block = Annotated[list[PositiveInt], Field(min_length=1)]
-Blocks = Annotated[list[Block], Field(min_length=1)]
+Blocks = Annotated[list[PositiveInts], Field(min_length=1)]
 
 
 class VGG7Params(BackboneParams):

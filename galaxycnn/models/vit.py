@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from galaxycnn.config.fields import PositiveInt, Switch
-from galaxycnn.models.backbone import BackboneFamily, BackboneParams, DropRate, Units
+from galaxycnn.config.fields import DropRate, PositiveInt, Switch, Units
+from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.heads import HeadName
 from galaxycnn.models.layers import Positions
 from galaxycnn.registry import MODELS
