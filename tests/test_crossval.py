@@ -114,7 +114,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Notes each training that is asked for, and does not do it: the fold's earlier predictions come back."""
     asked = []
 
-    def note(config, *, split, resume):
+    def note(config, *, split, resume, save_plots):
         asked.append((config.model_name, resume))
         files = RunFiles(config)
         files.predictions("test").parent.mkdir(parents=True, exist_ok=True)
