@@ -178,7 +178,7 @@ class VotesLoss(QuestionLoss):
 
     def _log_probability(self, counts: Any, asked: Any, shares: Any) -> Any:
         """Of one order of the votes: counts and shares (batch, columns), asked (batch, questions) to (batch,)."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say how probable votes are")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "votes": self.votes}
