@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from galaxycnn.errors import DataError
+from galaxycnn.tables import WIDTH, number, plain_table, short_limits
 
 Results = dict[str, Any]
-WIDTH = 80
 MOST_CLASSES = 3
 """Up to so many classes have a column of their own beside each other; more share one of their mean."""
 
@@ -43,7 +43,7 @@ def class_table(results: Results, part: str) -> Table:
     """
     at = results["threshold"]
     chosen = "" if at is None else f", {results['classes'][1]} from probability {at:.3f} on"
-    table = _plain_table(f"{part}: {results['n']:,} galaxies{chosen}")
+    table = plain_table(f"{part}: {results['n']:,} galaxies{chosen}")
     table.add_column("class", max_width=25)
     for heading in ("precision", "recall", "F1", "support", "ROC\nAUC", "average precision\n[95 %]"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -53,7 +53,7 @@ def class_table(results: Results, part: str) -> Table:
         limits = ends["per_class"]["average_precision"][i]
         table.add_row(Text(label), *_class_cells(figures, figures["support"], limits))
     n = str(results["n"])
-    table.add_row("accuracy", "", "", _number(results["accuracy"]), n, "", "")
+    table.add_row("accuracy", "", "", number(results["accuracy"]), n, "", "")
     table.add_row("macro average", *_class_cells(results["macro"], n, ends["macro"]["average_precision"]))
     table.add_row("weighted average", *_class_cells(results["weighted"], n))
     return table
@@ -73,7 +73,7 @@ def confusion_table(results: Results) -> Table:
     labels, heading = _labels(results), "true, predicted:"
     widest = max(len(text) for text in (*labels, heading))
     fits = widest + sum(len(label) + 1 for label in labels) <= WIDTH
-    table = _plain_table()
+    table = plain_table()
     table.add_column(heading)
     for i, label in enumerate(labels):
         table.add_column(Text(label if fits else f"({i})"), justify="right", no_wrap=True)
@@ -86,7 +86,7 @@ def quantity_table(results: Results, part: str) -> Table:
     """The figures of :func:`galaxycnn.quantities.evaluate_quantity` with 95 % intervals, beside predict-the-mean's."""
     quantity, unknown = results["quantity"], results["unknown"]
     left_out = f" ({unknown:,} more of unknown {quantity['name']})" if unknown else ""
-    table = _plain_table(f"{part}: {quantity['name']} of {results['n']:,} galaxies{left_out}")
+    table = plain_table(f"{part}: {quantity['name']} of {results['n']:,} galaxies{left_out}")
     table.add_column(quantity["name"])
     for heading in ("", "[95 %]", "predict-the-mean"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -136,7 +136,7 @@ def models_table(models: Sequence[ComparedModel]) -> Table:
     Raises:
         DataError: no models.
     """
-    table = _plain_table()
+    table = plain_table()
     (name, *headings, notes), *rows = _model_rows(models, intervals=False)
     table.add_column(name, min_width=12)
     for heading in headings:
@@ -213,13 +213,13 @@ def _labels(results: Results) -> list[str]:
 
 
 def _class_cells(figures: Results, support: int | str, limits: list[float | None] | None = None) -> list[str]:
-    precision = _number(figures.get("average_precision"))
+    precision = number(figures.get("average_precision"))
     if limits is not None and None not in limits:
-        precision += f" [{' '.join(f'{limit:.3f}'.removeprefix('0')[:4] for limit in limits)}]"
+        precision += f" [{short_limits(limits)}]"
     if "average_precision" not in figures:
         precision = ""
-    auc = _number(figures["roc_auc"]) if "roc_auc" in figures else ""
-    return [*(_number(figures[name]) for name in ("precision", "recall", "f1")), str(support), auc, precision]
+    auc = number(figures["roc_auc"]) if "roc_auc" in figures else ""
+    return [*(number(figures[name]) for name in ("precision", "recall", "f1")), str(support), auc, precision]
 
 
 def _between(limits: Sequence[float | None] | None) -> str:
@@ -233,11 +233,3 @@ def _small(value: float | None) -> str:
     if abs(value) < ROUNDING:
         return f"{0:.4f}"
     return f"{value:.4f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _plain_table(title: str | None = None) -> Table:
-    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
@@ -25,7 +26,7 @@ def evaluation_table(results: Results, part: str) -> Table:
     predict-the-majority, ``mean`` the RMSE of predict-the-mean. Figures are over all galaxies, those
     marked ``reached`` over the galaxies whose volunteers' walk comes to the question.
     """
-    table = _plain_table(f"{part}: {results['n']:,} galaxies")
+    table = plain_table(f"{part}: {results['n']:,} galaxies")
     table.add_column("output", no_wrap=True, max_width=11)
     headings = "accuracy\n[95 %]", "majority", "reached\nn", "reached\nacc.", "macro\nF1", "RMSE", "mean\nRMSE", "MSE"
     for heading in headings:
@@ -34,11 +35,11 @@ def evaluation_table(results: Results, part: str) -> Table:
         reached = output["confusion"]["true_walk"]
         table.add_row(
             name,
-            f"{_number(output['accuracy'])} [{_limits(output['intervals']['accuracy'])}]",
-            _number(output["baseline"]["accuracy"]),
+            f"{number(output['accuracy'])} [{short_limits(output['intervals']['accuracy'])}]",
+            number(output["baseline"]["accuracy"]),
             str(reached["n"]),
-            _number(reached["accuracy"]),
-            _number(output["macro_f1"]),
+            number(reached["accuracy"]),
+            number(output["macro_f1"]),
             *_errors(output),
         )
     table.add_row("all columns", "", "", "", "", "", *_errors(results["overall"]), style="bold")
@@ -58,7 +59,7 @@ def answer_table(results: Results) -> Table:
         Class1 smooth 0.110 [.100 .120] 0.260
                disk   0.090 [.080 .100] 0.262
     """
-    table = _plain_table()
+    table = plain_table()
     table.add_column("output", no_wrap=True, max_width=20)
     table.add_column("answer", no_wrap=True, max_width=32)
     for heading in ("RMSE\n[95 %]", "mean\nRMSE"):
@@ -68,7 +69,7 @@ def answer_table(results: Results) -> Table:
         columns = output["answers"], figures["rmse"], figures["intervals"]["rmse"], figures["baseline"]["rmse"]
         for i, (answer, rmse, limits, mean) in enumerate(zip(*columns, strict=True)):
             named = Text(answer)  # which may hold what Rich takes for markup
-            table.add_row("" if i else name, named, f"{_number(rmse)} [{_limits(limits)}]", _number(mean))
+            table.add_row("" if i else name, named, f"{number(rmse)} [{short_limits(limits)}]", number(mean))
     return table
 
 
@@ -85,8 +86,8 @@ def verdict(results: Results) -> str:
     overall, outputs = results["overall"], results["outputs"].values()
     won = overall["intervals"]["rmse"][1] < overall["baseline"]["rmse"]
     sentence = (
-        f"{'learned' if won else 'did not beat predict-the-mean'}: RMSE {_number(overall['rmse'])} "
-        f"against {_number(overall['baseline']['rmse'])} for predict-the-mean"
+        f"{'learned' if won else 'did not beat predict-the-mean'}: RMSE {number(overall['rmse'])} "
+        f"against {number(overall['baseline']['rmse'])} for predict-the-mean"
     )
     if not outputs:
         return sentence
@@ -106,7 +107,7 @@ def sums_sentence(results: Results) -> str:
     if not missed:
         return f"the tree's sums: {'all hold' if determined else 'none is determined by these questions'}"
     hold = determined - len(missed)
-    named = ", ".join(f"{_number(sums['mean'])} in {name}" for name, sums in list(missed.items())[:MOST_NAMED])
+    named = ", ".join(f"{number(sums['mean'])} in {name}" for name, sums in list(missed.items())[:MOST_NAMED])
     others = f", less in {len(missed) - MOST_NAMED} others" if len(missed) > MOST_NAMED else ""
     return (
         f"the tree's sums: {hold or 'none'} of {determined} hold{'s' if hold < 2 else ''}; "
@@ -135,18 +136,33 @@ def render(table: Table, width: int = WIDTH) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _plain_table(title: str | None = None) -> Table:
+def _errors(figures: Results) -> tuple[str, str, str]:
+    return number(figures["rmse"]), number(figures["baseline"]["rmse"]), number(figures["mse"], 4)
+
+
+# -- what tables are made of ---------------------------------------------------------------------
+
+
+def plain_table(title: str | None = None) -> Table:
+    """A table without lines, as narrow as its cells."""
     return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _errors(figures: Results) -> tuple[str, str, str]:
-    return _number(figures["rmse"]), _number(figures["baseline"]["rmse"]), _number(figures["mse"], 4)
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with so many decimals, and a dash for one that is not defined.
 
-
-def _limits(interval: list[float]) -> str:
-    """Both ends in four characters each: ``.931 1.00``."""
-    return " ".join(f"{limit:.3f}".removeprefix("0")[:4] for limit in interval)
-
-
-def _number(value: float | None, digits: int = 3) -> str:
+    Example:
+        >>> number(0.98765), number(0.98765, 2), number(None)
+        ('0.988', '0.99', '-')
+    """
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def short_limits(interval: Sequence[float | None]) -> str:
+    """Both ends of an interval within 0…1, which is defined, in four characters each.
+
+    Example:
+        >>> short_limits([0.9312, 1.0])
+        '.931 1.00'
+    """
+    return " ".join(f"{limit:.3f}".removeprefix("0")[:4] for limit in interval)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from galaxycnn.tables import plain_table
+
 Results = dict[str, Any]
 
 
@@ -17,13 +19,7 @@ def baselines_table(results: Results) -> Table:
     the share of the galaxies whose volunteers come to the question and whose favourite answer is predicted.
     """
     counts = results["galaxies"]
-    table = Table(
-        title=f"baselines of {results['model_name']}, fitted on {counts['train']:,} galaxies",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    table = plain_table(f"baselines of {results['model_name']}, fitted on {counts['train']:,} galaxies")
     table.add_column("baseline", no_wrap=True)
     measured = sorted(results["baselines"].items(), key=_errors, reverse=True)
     for part in measured[0][1]["parts"]:
