@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from galaxycnn.ensembles import (
 from galaxycnn.errors import DataError, UserError
 from galaxycnn.evaluating import load_labelled
 from galaxycnn.evaluation import evaluate_fractions
-from galaxycnn.files import atomic_path
+from galaxycnn.files import write_json
 from galaxycnn.tree import DecisionTree, Floats
 
 Ids = NDArray[np.str_]
@@ -153,9 +152,7 @@ def _written(
         for member in run.members:
             shares[member.path] = shares.get(member.path, 0.0) + float(weight) * member.weight
     yield save_ensemble(files.ensemble, shares)
-    with atomic_path(files.metrics) as temporary:
-        temporary.write_text(json.dumps(results, indent=1))
-    yield files.metrics
+    yield write_json(files.metrics, results)
     yield files.write_predictions(measured.part, measured.ids, tree, blended)
 
 

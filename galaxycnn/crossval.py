@@ -6,7 +6,6 @@ and one that was interrupted goes on where it stopped.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from galaxycnn.data.split import Split
 from galaxycnn.ensembles import read_predictions, save_ensemble
 from galaxycnn.errors import UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
-from galaxycnn.files import atomic_path
+from galaxycnn.files import atomic_path, write_json
 from galaxycnn.plots import EvaluatedPart, write_all
 from galaxycnn.training import train
 from galaxycnn.training.callbacks import read_state
@@ -104,8 +103,7 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
     table.insert(0, "id", ids)
     with atomic_path(files.out_of_fold) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f")
-    with atomic_path(files.metrics) as temporary:
-        temporary.write_text(json.dumps({"model_name": config.model_name, "parts": {"out-of-fold": results}}, indent=1))
+    write_json(files.metrics, {"model_name": config.model_name, "parts": {"out-of-fold": results}})
     return CrossValidation(ids, numbers, truth, predicted, results, [files.out_of_fold, files.metrics, *written])
 
 

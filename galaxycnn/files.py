@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -30,3 +32,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary = Path(folder) / path.name
         yield temporary
         os.replace(temporary, path)
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write plain values as a JSON file, and say where.
+
+    Example:
+        >>> import tempfile
+        >>> write_json(f"{tempfile.mkdtemp()}/metrics.json", {"rmse": 0.08}).read_text()
+        '{\\n "rmse": 0.08\\n}'
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1))
+    return Path(path)

@@ -16,16 +16,12 @@ def add(commands: Commands) -> None:
 
 
 def _baseline(arguments: argparse.Namespace) -> None:
-    import json
-
     from galaxycnn.artefacts import RunFiles
     from galaxycnn.baselines import baselines_table, measure
-    from galaxycnn.files import atomic_path
+    from galaxycnn.files import write_json
 
     config = chosen_config(arguments)
     results = measure(config, None if arguments.name == "all" else [arguments.name])
-    file = RunFiles(config).baselines
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(results, indent=1))
+    file = write_json(RunFiles(config).baselines, results)
     OUT.print(baselines_table(results))
     OUT.print(f"written: {file}")

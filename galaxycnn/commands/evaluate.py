@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import galaxycnn
@@ -26,7 +25,7 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from galaxycnn.files import atomic_path
+    from galaxycnn.files import write_json
     from galaxycnn.tables import answer_table, evaluation_table, in_words
 
     results = galaxycnn.evaluate(
@@ -38,8 +37,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         split=arguments.split,
     )
     if arguments.json:
-        with atomic_path(arguments.json) as temporary:
-            temporary.write_text(json.dumps(results, indent=1))
+        write_json(arguments.json, results)
     OUT.print(evaluation_table(results, Path(arguments.images).name))
     OUT.print(in_words(results))
     if results["views"] > 1:

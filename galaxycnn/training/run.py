@@ -23,7 +23,7 @@ from galaxycnn.data.split import Split
 from galaxycnn.diagram import draw_network
 from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
-from galaxycnn.files import atomic_path
+from galaxycnn.files import atomic_path, write_json
 from galaxycnn.losses import takes_class_weights
 from galaxycnn.machine import machine
 from galaxycnn.metrics import check_monitor
@@ -160,8 +160,7 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
     if not resuming:
         files.forget_state()
         data.split.save(files.split)
-    with atomic_path(files.state / "config.json") as temporary:
-        temporary.write_text(json.dumps(config.model_dump(mode="json")))
+    write_json(files.state / "config.json", config.model_dump(mode="json"))
     save_config(config, files.config_yaml)
     return model, builder
 
@@ -226,9 +225,7 @@ def _written(run: Run, files: RunFiles, model: bool, history: bool, plots: bool)
         written += files.write_history(run.history)
     for part in run.data.parts[1:]:
         written.append(files.write_predictions(part.name, part.ids, run.data.tree, run.predictions[part.name]))
-    with atomic_path(files.metrics) as temporary:
-        temporary.write_text(json.dumps(run.results, indent=1))
-    return [*written, files.metrics, *(_plots(run, files) if plots else [])]
+    return [*written, write_json(files.metrics, run.results), *(_plots(run, files) if plots else [])]
 
 
 def _plots(run: Run, files: RunFiles) -> list[Path]:
