@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words
+from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words, print_written
 
 
 def add(commands: Commands) -> None:
@@ -30,9 +30,8 @@ def _crossval(arguments: argparse.Namespace) -> None:
     OUT.print(evaluation_table(done.results, "out-of-fold"))
     OUT.print(f"{in_words(done.results)}\n")
     OUT.print(_fold_table(done.results))
-    OUT.print("\nwritten:")
-    for path in done.files:
-        OUT.print(f"  {path}")
+    OUT.print()
+    print_written(done.files)
 
 
 def _fold_table(results: dict[str, Any]) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from galaxycnn.commands.words import OUT, Commands, command
+from galaxycnn.commands.words import OUT, Commands, command, print_written
 
 
 def add(commands: Commands) -> None:
@@ -47,9 +47,8 @@ def _ensemble(arguments: argparse.Namespace) -> None:
     OUT.print(evaluation_table(results, part))
     OUT.print(f"{in_words(results)}\n")
     OUT.print(_member_table(blend.results, results))
-    OUT.print("\nwritten:")
-    for path in blend.files:
-        OUT.print(f"  {path}")
+    OUT.print()
+    print_written(blend.files)
 
 
 def _member_table(blend: dict[str, Any], results: dict[str, Any]) -> Table:

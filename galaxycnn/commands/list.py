@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from galaxycnn.commands.words import OUT, Commands, command, config_files
+from galaxycnn.registry import AUGMENTATIONS, BASELINES, HEADS, LOSSES, MODELS, Registry
+
+Lines = list[tuple[str, str]]
+"""Names, each with what it is."""
 
 
 def add(commands: Commands) -> None:
@@ -18,48 +26,12 @@ def _list(arguments: argparse.Namespace) -> None:
         OUT.print(f"  {name:<26} {text}")
 
 
-def _models() -> list[tuple[str, str]]:
-    from galaxycnn.registry import MODELS
-
-    return [(name, _first_line(family)) for name, family in MODELS.items()]
+def _entries(registry: Registry[Any], text: Callable[[Any], str]) -> Lines:
+    return [(name, text(entry)) for name, entry in registry.items()]
 
 
-def _losses() -> list[tuple[str, str]]:
-    from galaxycnn.registry import LOSSES
-
-    return [(name, _first_line(loss)) for name, loss in LOSSES.items()]
-
-
-def _augmentations() -> list[tuple[str, str]]:
-    from galaxycnn.registry import AUGMENTATIONS
-
-    return [(name, entry.description) for name, entry in AUGMENTATIONS.items()]
-
-
-def _configs() -> list[tuple[str, str]]:
+def _configs() -> Lines:
     return [(str(path), _header(path)) for path in config_files()]
-
-
-def _heads() -> list[tuple[str, str]]:
-    from galaxycnn.registry import HEADS
-
-    return [(name, _first_line(head)) for name, head in HEADS.items()]
-
-
-def _baselines() -> list[tuple[str, str]]:
-    from galaxycnn.registry import BASELINES
-
-    return [(name, entry.text) for name, entry in BASELINES.items()]
-
-
-_LISTS = {
-    "models": _models,
-    "heads": _heads,
-    "losses": _losses,
-    "augmentations": _augmentations,
-    "baselines": _baselines,
-    "configs": _configs,
-}
 
 
 def _first_line(entry: object) -> str:
@@ -68,3 +40,13 @@ def _first_line(entry: object) -> str:
 
 def _header(path: Path) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+
+
+_LISTS: dict[str, Callable[[], Lines]] = {
+    "models": partial(_entries, MODELS, _first_line),
+    "heads": partial(_entries, HEADS, _first_line),
+    "losses": partial(_entries, LOSSES, _first_line),
+    "augmentations": partial(_entries, AUGMENTATIONS, attrgetter("description")),
+    "baselines": partial(_entries, BASELINES, attrgetter("text")),
+    "configs": _configs,
+}

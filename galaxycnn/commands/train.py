@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import galaxycnn
-from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words
+from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words, print_written
 
 
 def add(commands: Commands) -> None:
@@ -34,6 +34,4 @@ def _train(arguments: argparse.Namespace) -> None:
     for part, results in run.results["parts"].items():
         OUT.print(evaluation_table(results, part))
         OUT.print(f"{in_words(results)}\n")
-    OUT.print("written:")
-    for path in run.files:
-        OUT.print(f"  {path}")
+    print_written(run.files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words
+from galaxycnn.commands.words import OUT, Commands, chosen_config, command, config_words, print_written
 
 
 def add(commands: Commands) -> None:
@@ -57,6 +57,5 @@ def _tune(arguments: argparse.Namespace) -> None:
         command=shlex.join(["galaxycnn", *arguments.words]),
     )
     OUT.print(best_table(tuning.study, tuning.search.space))
-    OUT.print(f"\n{in_words(tuning.study)}\nwritten:")
-    for path in tuning.files:
-        OUT.print(f"  {path}")
+    OUT.print(f"\n{in_words(tuning.study)}")
+    print_written(tuning.files)

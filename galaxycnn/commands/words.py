@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +48,13 @@ def chosen_config(arguments: argparse.Namespace) -> galaxycnn.Config:
     if file is None:
         raise UserError(f"a configuration is needed, for example {_some_configs()}")
     return galaxycnn.load_config(file, arguments.set, arguments.seed)
+
+
+def print_written(files: Iterable[Path]) -> None:
+    """The files that a command has written, one in a line."""
+    OUT.print("written:")
+    for path in files:
+        OUT.print(f"  {path}")
 
 
 def config_files() -> list[Path]:
