@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galaxycnn.bootstrap import interval, rmse_intervals
+from galaxycnn.confusion import class_scores, confusion_counts
 from galaxycnn.errors import DataError
 from galaxycnn.plain import plain
 from galaxycnn.tree import DecisionTree
@@ -195,33 +196,11 @@ def evaluate_fractions(
 # -- classification ------------------------------------------------------------------------------
 
 
-def confusion_counts(true: ArrayLike, predicted: ArrayLike, size: int) -> Integers:
-    """How often each true answer (row) was predicted as each answer (column): (size, size).
-
-    Example:
-        >>> confusion_counts([0, 0, 1], [0, 1, 1], size=2).tolist()
-        [[1, 1], [0, 1]]
-    """
-    cells = np.asarray(true) * size + np.asarray(predicted)
-    return np.bincount(cells, minlength=size * size).reshape(size, size)
-
-
 def scores(counts: NDArray[Any]) -> dict[str, Any]:
-    """Accuracy, macro and weighted F1 of confusion counts; leading axes are kept (resamples).
-
-    NaN where there are no galaxies. The F1 of an answer is 0 where it is never right; answers that
-    neither occur nor are predicted are left out of the macro average.
-    """
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    support, guesses = counts.sum(axis=-1), counts.sum(axis=-2)
-    n = support.sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        f1 = 2 * hits / np.maximum(support + guesses, 1)
-        return {
-            "accuracy": hits.sum(axis=-1) / n,
-            "macro_f1": f1.sum(axis=-1) / (support + guesses > 0).sum(axis=-1),
-            "weighted_f1": (f1 * support).sum(axis=-1) / n,
-        }
+    """Accuracy, macro and weighted F1 of :func:`galaxycnn.confusion.class_scores`."""
+    figures = class_scores(counts)
+    means = {f"{mean}_f1": figures[mean]["f1"] for mean in ("macro", "weighted")}
+    return {"accuracy": figures["accuracy"], **means}
 
 
 def _confusion(true: Integers, predicted: Integers, size: int, majority: int) -> Results:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from galaxycnn.bootstrap import rmse_difference
+from galaxycnn.confusion import confusion_counts
 from galaxycnn.errors import DataError
-from galaxycnn.evaluation import Baseline, chosen_answers, confusion_counts, evaluate_fractions, reliability, scores
+from galaxycnn.evaluation import Baseline, chosen_answers, evaluate_fractions, reliability, scores
 from galaxycnn.leaderboard import KNOWN_PLACES, TEST_GALAXIES, place
 from galaxycnn.tables import answer_table, evaluation_table, in_words, render, sums_sentence, verdict
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree

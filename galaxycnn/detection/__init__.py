@@ -4,7 +4,7 @@ Vote fractions are measured by :mod:`galaxycnn.evaluation`; here every galaxy is
 model ranks the galaxies counts as much as its choice.
 """
 
-from galaxycnn.detection.measures import class_scores, evaluate_classes, verdict
+from galaxycnn.detection.measures import evaluate_classes, verdict
 from galaxycnn.detection.ranking import THRESHOLD_MEASURES, choose_threshold
 
-__all__ = ["THRESHOLD_MEASURES", "choose_threshold", "class_scores", "evaluate_classes", "verdict"]
+__all__ = ["THRESHOLD_MEASURES", "choose_threshold", "evaluate_classes", "verdict"]

@@ -10,15 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from galaxycnn.bootstrap import interval
+from galaxycnn.confusion import class_scores, confusion_counts, mean_where
 from galaxycnn.detection.arrays import UNKNOWN, checked_probabilities, class_positions
 from galaxycnn.detection.ranking import resampled_average_precisions
 from galaxycnn.errors import DataError
-from galaxycnn.evaluation import confusion_counts
 from galaxycnn.plain import plain
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Booleans = NDArray[np.bool_]
 Results = dict[str, Any]
 
 
@@ -142,31 +141,6 @@ def _shares(classes: Integers, training_shares: ArrayLike | None, size: int) -> 
 # -- figures -------------------------------------------------------------------------------------
 
 
-def class_scores(counts: NDArray[Any]) -> Results:
-    """Figures of confusion counts, rows true and columns predicted; leading axes are kept (resamples).
-
-    Returns:
-        ``accuracy``, ``balanced_accuracy``, and ``precision``, ``recall`` and ``f1`` as ``per_class``, ``macro`` and
-        ``weighted``, as :func:`evaluate_classes` describes them, NaN where not defined.
-    """
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    support, guesses = counts.sum(axis=-1), counts.sum(axis=-2)
-    present = support + guesses > 0
-    share = support / support.sum(axis=-1, keepdims=True)
-    per_class = {
-        "precision": hits / np.maximum(guesses, 1),
-        "recall": hits / np.maximum(support, 1),
-        "f1": 2 * hits / np.maximum(support + guesses, 1),
-    }
-    return {
-        "accuracy": hits.sum(axis=-1) / counts.sum(axis=(-2, -1)),
-        "balanced_accuracy": _mean_where(support > 0, per_class["recall"]),
-        "per_class": {name: np.where(present, values, np.nan) for name, values in per_class.items()},
-        "macro": {name: _mean_where(present, values) for name, values in per_class.items()},
-        "weighted": {name: (share * values).sum(axis=-1) for name, values in per_class.items()},
-    }
-
-
 def _figures(classes: Integers, scores: Floats, counts: Integers) -> Results:
     """Everything that is measured, of scores of shape (n, classes) and the confusion of what is chosen by them."""
     figures, size = class_scores(counts), scores.shape[1]
@@ -179,7 +153,7 @@ def _figures(classes: Integers, scores: Floats, counts: Integers) -> Results:
             ]
         )
         figures["per_class"][name] = values
-        figures["macro"][name] = _mean_where(~np.isnan(values), values)
+        figures["macro"][name] = mean_where(~np.isnan(values), values)
     figures["per_class"]["support"] = counts.sum(axis=1)
     sums = scores.sum(axis=1, keepdims=True)
     shares = np.divide(scores, sums, out=np.full_like(scores, 1 / size), where=sums > 0)
@@ -188,13 +162,6 @@ def _figures(classes: Integers, scores: Floats, counts: Integers) -> Results:
         "log_loss": log_loss(classes, shares, labels=range(size)),
         "brier": brier / 2 if size == 2 else brier,
     }
-
-
-def _mean_where(defined: Booleans, values: Floats) -> Floats:
-    """Mean over the last axis of what is defined, NaN where nothing is."""
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0).sum(axis=-1)
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
 # -- 95 % intervals ------------------------------------------------------------------------------
@@ -207,7 +174,7 @@ def _intervals(
     drawn = generator.multinomial(len(classes), counts.ravel() / len(classes), size=resamples)
     resampled = class_scores(drawn.reshape(-1, *counts.shape))
     precisions = resampled_average_precisions(classes, scores, resamples, generator)
-    macro = _mean_where(~np.isnan(precisions), np.nan_to_num(precisions))
+    macro = mean_where(~np.isnan(precisions), np.nan_to_num(precisions))
     return {
         "accuracy": interval(resampled["accuracy"]),
         "balanced_accuracy": interval(resampled["balanced_accuracy"]),
