@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from galaxycnn.artefacts import RunFiles
 from galaxycnn.config import Config, load_config
-from galaxycnn.data.dataset import GalaxyData, load_galaxies, prepare
+from galaxycnn.data.dataset import GalaxyData, Part, load_galaxies, prepare
+from galaxycnn.data.sampling import strata
 from galaxycnn.data.split import Split
 from galaxycnn.ensembles import read_predictions, save_ensemble
 from galaxycnn.errors import UserError
@@ -28,7 +29,7 @@ from galaxycnn.files import atomic_path, write_json
 from galaxycnn.plots import EvaluatedPart, write_all
 from galaxycnn.training import train
 from galaxycnn.training.callbacks import read_state
-from galaxycnn.tree import Floats
+from galaxycnn.tree import DecisionTree, Floats
 
 logger = logging.getLogger("galaxycnn")
 
@@ -79,11 +80,12 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
     """
     data = prepare(config)
     extra = _extra(config)
-    ids, truth = _galaxies(data, [*extra, *(data.test.ids if without_test else [])])
+    galaxies = galaxies_to_share(data, [*extra, *(data.test.ids if without_test else [])])
+    ids, truth = galaxies.ids, galaxies.fractions.astype(np.float64)
     numbers = np.zeros(len(ids), np.intp)
     predicted = np.zeros_like(truth)
     models = []
-    splits = make_folds(ids, _strata(config, data, truth), folds, config.data_preprocessing.training_size, config.seed)
+    splits = draw_folds(config, data.tree, galaxies, folds)
     for number, split in enumerate((split.with_training(extra) for split in splits), start=1):
         files = _finished(config.model_copy(update={"model_name": f"{config.model_name}.fold{number}"}), split)
         rows = np.searchsorted(ids, split.test)
@@ -105,6 +107,21 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
         table.to_csv(temporary, index=False, float_format="%.6f")
     write_json(files.metrics, {"model_name": config.model_name, "parts": {"out-of-fold": results}})
     return CrossValidation(ids, numbers, truth, predicted, results, [files.out_of_fold, files.metrics, *written])
+
+
+def galaxies_to_share(data: GalaxyData, left_out: Sequence[str] = ()) -> Part:
+    """The galaxies of all parts, each once, by ascending id, but for those ``left_out``."""
+    names = ("ids", "rows", "fractions", "quantities", "inputs")
+    joined = {name: np.concatenate([getattr(part, name) for part in data.parts]) for name in names}
+    ids, first = np.unique(joined["ids"], return_index=True)
+    return replace(data.train, name="out-of-fold", **joined).only(first[~np.isin(ids, left_out)])
+
+
+def draw_folds(config: Config, tree: DecisionTree, galaxies: Part, folds: int) -> Iterator[Split]:
+    """:func:`make_folds` of ``galaxies``, with the strata, the sizes and the seed of a configuration."""
+    preprocessing = config.data_preprocessing
+    classes = strata(tree, galaxies.fractions, galaxies.quantities) if preprocessing.stratify else None
+    return make_folds(galaxies.ids, classes, folds, preprocessing.training_size, config.seed)
 
 
 def make_folds(
@@ -158,20 +175,6 @@ def _extra(config: Config) -> list[str]:
     )
     galaxies = load_galaxies(config.data_preprocessing, config.paths)
     return galaxies.ids[galaxies.extra].tolist()
-
-
-def _galaxies(data: GalaxyData, left_out: Sequence[str]) -> tuple[NDArray[np.str_], Floats]:
-    """Ids, ascending, and vote fractions of the galaxies to share out."""
-    ids = np.concatenate([part.ids for part in data.parts])
-    chosen = np.setdiff1d(ids, left_out)
-    rows = np.argsort(ids)[np.searchsorted(np.sort(ids), chosen)]
-    return chosen, np.concatenate([part.fractions for part in data.parts])[rows].astype(np.float64)
-
-
-def _strata(config: Config, data: GalaxyData, truth: Floats) -> NDArray[np.integer] | None:
-    if not config.data_preprocessing.stratify:
-        return None
-    return truth[:, data.tree.slice(data.tree.questions[0])].argmax(axis=1)
 
 
 def _finished(config: Config, split: Split) -> RunFiles:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from finished_runs import configured, galaxies
+from galaxy10_files import galaxy10_file
 from galaxy_files import kaggle_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ import galaxycnn
 import galaxycnn.crossval
 from galaxycnn.artefacts import RunFiles
 from galaxycnn.cli import main
-from galaxycnn.crossval import CrossValidation, cross_validate, make_folds
+from galaxycnn.crossval import CrossValidation, cross_validate, draw_folds, galaxies_to_share, make_folds
 from galaxycnn.data.split import Split
 from galaxycnn.ensembles import load_ensemble
 from galaxycnn.errors import UserError
@@ -64,6 +65,31 @@ def test_folds_do_not_depend_on_the_order_of_the_galaxies(sample, random) -> Non
 def test_folds_that_cannot_be_are_refused(folds: int) -> None:
     with pytest.raises(UserError, match=f"10 galaxies can be cut into 2 to 5 folds, not {folds}"):
         list(make_folds(np.arange(10).astype(str), None, folds, 1.0, 0))
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [{"quantities": ["redshift"], "missing": "mask"}, {"quantities": ["redshift"], "questions": []}],
+    ids=["galaxies without a class", "no question"],
+)
+def test_folds_share_out_evenly_what_is_not_known_and_what_is_no_class(tmp_path: Path, settings_: dict) -> None:
+    number = np.arange(60)
+    unclassified, tenth = number % 4 == 0, number // 6
+    classes, redshift = np.where(unclassified, -1, number % 3), np.linspace(0.01, 0.2, len(number))
+    file = galaxy10_file(tmp_path / "galaxies.h5", len(number), ans=classes, redshift=redshift)
+    paths = {"images_path": str(file), "cache_path": str(tmp_path / "cache")}
+    config = configured(tmp_path, "gaps", paths=paths, data_preprocessing={"img_size": [16, 16], **settings_})
+    data = galaxycnn.data.dataset.prepare(config)
+    everyone = galaxies_to_share(data)
+    assert everyone.ids.tolist() == sorted(map(str, number))
+    splits = list(draw_folds(config, data.tree, everyone, folds=3))
+    assert sorted(name for split in splits for name in split.test) == everyone.ids.tolist()
+    for split in splits:
+        rows = np.array(split.test, dtype=int)
+        if data.tree.questions:
+            assert np.bincount(classes[rows] + 1).tolist() == [5, 5, 5, 5]
+        else:
+            assert np.bincount(tenth[rows]).tolist() == [2] * 10
 
 
 @pytest.fixture(scope="module")

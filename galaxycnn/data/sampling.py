@@ -17,6 +17,23 @@ def class_numbers(tree: DecisionTree, fractions: NDArray[np.float32]) -> NDArray
     return np.where(np.isnan(first).any(axis=1), -1, np.nan_to_num(first).argmax(axis=1))
 
 
+def strata(tree: DecisionTree, fractions: NDArray[np.float32], quantities: NDArray[np.float32]) -> NDArray[np.intp]:
+    """What the parts of a split shall hold in the same proportions, shape (galaxies,).
+
+    The :func:`class_numbers`; without a question, tenths of the first quantity, and -1 where it is not known.
+
+    Args:
+        tree: the questions.
+        fractions: shape (galaxies, columns of ``tree``).
+        quantities: shape (galaxies, quantities).
+    """
+    if tree.questions:
+        return class_numbers(tree, fractions)
+    first = quantities[:, 0]
+    tenths = np.nanquantile(first, np.arange(1, 10) / 10)
+    return np.where(np.isnan(first), -1, np.searchsorted(tenths, first))
+
+
 def oversample(classes: NDArray[np.integer], ratio: float, seed: int) -> NDArray[np.intp]:
     """Repeat galaxies of rare classes, drawn at random, until each has a share of the commonest one's number.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.catalogue import Catalogue, Problem
 from galaxycnn.data.classes import regroup
-from galaxycnn.data.sampling import class_numbers
+from galaxycnn.data.sampling import strata
 from galaxycnn.errors import DataError
 from galaxycnn.tree import DecisionTree
 
@@ -40,15 +40,8 @@ class Targets:
 
     @property
     def strata(self) -> NDArray[np.intp]:
-        """What the parts of a split shall hold in the same proportions, shape (galaxies,).
-
-        The most likely answers to the first question, and -1 where it has none; without a question, tenths of the
-        first quantity.
-        """
-        if self.tree.questions:
-            return class_numbers(self.tree, self.fractions)
-        tenths = np.nanquantile(self.quantities[:, 0], np.arange(1, 10) / 10)
-        return np.where(np.isnan(self.quantities[:, 0]), -1, np.searchsorted(tenths, self.quantities[:, 0]))
+        """What the parts of a split shall hold in the same proportions, shape (galaxies,)."""
+        return strata(self.tree, self.fractions, self.quantities)
 
 
 def make_targets(catalogue: Catalogue, preprocessing: DataPreprocessing) -> Targets:
