@@ -111,8 +111,7 @@ def check_submission(path: str | Path, ids: Sequence[str]) -> None:
         DataError: it is not.
     """
     table = pd.read_csv(path, dtype={"GalaxyID": str})
-    if tuple(table.columns) != HEADER:
-        raise DataError(f"{path}: its header is not that of the challenge, {HEADER[0]},{HEADER[1]},…,{HEADER[-1]}")
+    _check_header(path, table)
     if table["GalaxyID"].tolist() != list(ids):
         raise DataError(f"{path}: has {len(table)} rows that are not those of the {len(ids)} galaxies, in their order")
     values = table[list(HEADER[1:])].to_numpy(dtype=np.float64)
@@ -120,6 +119,11 @@ def check_submission(path: str | Path, ids: Sequence[str]) -> None:
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise DataError(f"{path}: {HEADER[column + 1]} of galaxy {ids[row]} is {values[row, column]}, not in 0…1")
+
+
+def _check_header(path: str | Path, table: pd.DataFrame) -> None:
+    if tuple(table.columns) != HEADER:
+        raise DataError(f"{path}: its header is not that of the challenge, {HEADER[0]},{HEADER[1]},…,{HEADER[-1]}")
 
 
 # -- galaxies and their images -------------------------------------------------------------------
@@ -173,8 +177,7 @@ def _ids_of_sample(sample: Path, files: dict[str, Path], folder: Path) -> list[s
     if not sample.is_file():
         raise DataError(f"there is no sample submission at {sample}")
     table = pd.read_csv(sample, dtype=str, keep_default_na=False)
-    if tuple(table.columns) != HEADER:
-        raise DataError(f"{sample}: its header is not that of the challenge, {HEADER[0]},{HEADER[1]},…,{HEADER[-1]}")
+    _check_header(sample, table)
     ids = table["GalaxyID"].tolist()
     if len(set(ids)) < len(ids):
         raise DataError(f"{sample} has galaxy {table['GalaxyID'][table['GalaxyID'].duplicated()].iloc[0]} twice")
