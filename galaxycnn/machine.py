@@ -18,7 +18,7 @@ def machine() -> dict[str, Any]:
         >>> sorted(machine())
         ['backend', 'cores', 'gpus', 'processor']
     """
-    return {"processor": _processor(), "cores": _cores(), "gpus": gpus(), "backend": keras.backend.backend()}
+    return {"processor": _processor(), "cores": cores(), "gpus": gpus(), "backend": keras.backend.backend()}
 
 
 def _processor() -> str:
@@ -30,7 +30,8 @@ def _processor() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

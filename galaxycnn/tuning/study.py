@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from galaxycnn.config import Config
 from galaxycnn.errors import UserError
+from galaxycnn.machine import cores
 from galaxycnn.tuning.plots import draw
 from galaxycnn.tuning.reporting import Reporter
 from galaxycnn.tuning.search import ENDED, Objective, Search
@@ -206,8 +207,7 @@ def _same_search(study: Study, search: Search, database: Path) -> None:
 
 def _work_together(worker: Worker, jobs: int, poll: Callable[[], None]) -> None:
     """Start ``jobs`` processes and call ``poll`` every second until they end."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // jobs))
+    threads = str(max(1, cores() // jobs))
     shared = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     with tempfile.TemporaryDirectory() as folder:
         task, remarks = Path(folder) / "worker", Path(folder) / "remarks"
