@@ -85,8 +85,7 @@ class Search:
     def data(self, config: Config) -> GalaxyData:
         """The galaxies of ``config`` in the parts of the search, without those of the test."""
         data = prepare(config, self.split)
-        test = data.test
-        return replace(data, test=replace(test, ids=test.ids[:0], rows=test.rows[:0], fractions=test.fractions[:0]))
+        return replace(data, test=data.test.only(np.arange(0)))
 
     @property
     def validation_galaxies(self) -> int:
