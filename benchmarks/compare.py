@@ -27,6 +27,7 @@ import yaml
 from numpy.typing import NDArray
 
 from galaxycnn.bootstrap import rmse_difference
+from galaxycnn.ensembles import read_predictions
 from galaxycnn.errors import DataError, UserError
 from galaxycnn.files import atomic_path
 from galaxycnn.plots.style import BLUE, GREY, picture
@@ -49,7 +50,7 @@ def main() -> None:
     if arguments.labels:
         table = table.join(against_best(table, arguments.labels))
     with atomic_path(arguments.out.with_suffix(".csv")) as temporary:
-        table.to_csv(temporary, index=False)
+        table.drop(columns="columns").to_csv(temporary, index=False)
     draw(table, arguments.against, arguments.out.with_suffix(".png"))
     print(markdown(table))
 
@@ -101,6 +102,7 @@ def row(path: Path) -> dict[str, Any]:
         "images_per_second": seen / seconds if seconds else None,
         "hardware": _hardware(run.get("machine")),
         "predictions": str(path.with_name(f"predictions_{part}.csv")),
+        "columns": [column for output in outputs for column in output["columns"]],
     }
 
 
@@ -153,7 +155,7 @@ def _errors(run: Any, truth: pd.DataFrame, labels: Path) -> pd.Series | None:
     file = Path(run.predictions)
     if not file.exists():
         return None
-    predicted = pd.read_csv(file, dtype={"id": str}).set_index("id")
+    predicted = read_predictions(file, run.columns)
     absent = [column for column in predicted.columns if column not in truth.columns]
     unknown = [name for name in predicted.index if name not in truth.index]
     if absent or unknown:

@@ -32,8 +32,9 @@ from scipy.optimize import least_squares
 
 from galaxycnn.bootstrap import interval, weights
 from galaxycnn.config import Config, load_config
-from galaxycnn.data.dataset import Part, prepare
+from galaxycnn.data.dataset import GalaxyData, prepare
 from galaxycnn.data.split import Split
+from galaxycnn.ensembles import read_predictions
 from galaxycnn.errors import UserError
 from galaxycnn.plots.style import BLUE, GREY, INK, picture
 
@@ -73,7 +74,7 @@ def main() -> None:
             train_run(name, arguments.config, changes, seed, arguments)
     curve = Curve.measure(
         {
-            size: [_errors(arguments.out, _name(arguments.config, size, seed), data.test) for seed in arguments.seeds]
+            size: [_errors(arguments.out, _name(arguments.config, size, seed), data) for seed in arguments.seeds]
             for size in sizes
         }
     )
@@ -134,10 +135,10 @@ def _scaled(epochs: int | list[int], factor: float) -> int | list[int]:
     return [round(epoch * factor) for epoch in epochs] if isinstance(epochs, list) else round(epochs * factor)
 
 
-def _errors(out: Path, name: str, test: Part) -> Floats:
+def _errors(out: Path, name: str, data: GalaxyData) -> Floats:
     """Mean square error of each test galaxy, from the predictions that the run saved."""
-    table = pd.read_csv(out / "metrics_plots" / name / "predictions_test.csv", dtype={"id": str}).set_index("id")
-    return np.square(table.loc[test.ids.tolist()].to_numpy() - test.fractions).mean(axis=1)
+    table = read_predictions(out / "metrics_plots" / name / "predictions_test.csv", data.tree.columns)
+    return np.square(table.loc[data.test.ids.tolist()].to_numpy() - data.test.fractions).mean(axis=1)
 
 
 # -- curve ---------------------------------------------------------------------------------------

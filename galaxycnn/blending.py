@@ -166,7 +166,7 @@ def _stacked(
     if out_of_fold and len(out_of_fold) != len(members):
         raise UserError(f"there are {len(members)} runs, but {len(out_of_fold)} files of out-of-fold predictions")
     if out_of_fold:
-        tables = [read_predictions(Path(file), tree) for file in out_of_fold]
+        tables = [read_predictions(Path(file), tree.columns) for file in out_of_fold]
     else:
         tables = [_saved(run, "validation", tree, title) for run, title in zip(members, titles, strict=True)]
     ids = _shared_ids(tables)
@@ -221,7 +221,7 @@ def _own_test_part(members: list[Ensemble], tree: DecisionTree, titles: list[str
 def _saved(run: Ensemble, part: str, tree: DecisionTree, title: str) -> pd.DataFrame:
     if len(run.members) > 1:
         raise DataError(f"{title} has no {part} part of its own: give images and labels that none of its members knows")
-    return read_predictions(RunFiles(run.config).predictions(part), tree)
+    return read_predictions(RunFiles(run.config).predictions(part), tree.columns)
 
 
 def _folder(

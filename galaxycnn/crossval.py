@@ -90,7 +90,8 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
         files = _finished(config.model_copy(update={"model_name": f"{config.model_name}.fold{number}"}), split)
         rows = np.searchsorted(ids, split.test)
         numbers[rows] = number
-        predicted[rows] = read_predictions(files.predictions("test"), data.tree).loc[split.test].to_numpy()
+        table = read_predictions(files.predictions("test"), data.tree.columns)
+        predicted[rows] = table.loc[split.test].to_numpy()
         models.append(files.model(".keras"))
     results = {
         **evaluate_fractions(data.tree, truth, predicted, Baseline.fit(data.tree, truth), seed=config.seed),

@@ -88,8 +88,10 @@ def truth_of(labels: Path, ids) -> np.ndarray:
 
 def test_a_uniform_ensemble_is_the_mean_of_what_the_runs_predicted(folder: Path) -> None:
     blend = build_ensemble(models(folder, "a", "b", "c"), "mean")
-    tables = [read_predictions(folder / "plots" / name / "predictions_test.csv", GALAXY_ZOO_2) for name in "abc"]
-    written = read_predictions(folder / "plots" / "mean" / "predictions_test.csv", GALAXY_ZOO_2)
+    tables = [
+        read_predictions(folder / "plots" / name / "predictions_test.csv", GALAXY_ZOO_2.columns) for name in "abc"
+    ]
+    written = read_predictions(folder / "plots" / "mean" / "predictions_test.csv", GALAXY_ZOO_2.columns)
     expected = sum(table.loc[written.index] for table in tables) / 3
     np.testing.assert_allclose(written, expected, atol=2e-6)
     truth = truth_of(folder / "data" / "training_solutions_rev1.csv", written.index)
@@ -106,7 +108,9 @@ def test_a_uniform_ensemble_is_the_mean_of_what_the_runs_predicted(folder: Path)
 
 def test_stacked_weights_come_from_the_validation_part_alone(folder: Path) -> None:
     blend = build_ensemble(models(folder, "a", "b", "c"), "stacked", "stacked")
-    tables = [read_predictions(folder / "plots" / name / "predictions_validation.csv", GALAXY_ZOO_2) for name in "abc"]
+    tables = [
+        read_predictions(folder / "plots" / name / "predictions_validation.csv", GALAXY_ZOO_2.columns) for name in "abc"
+    ]
     ids = tables[0].index
     truth = truth_of(folder / "data" / "training_solutions_rev1.csv", ids)
     weights = stacked_weights(truth, [table.loc[ids].to_numpy() for table in tables])
@@ -253,10 +257,10 @@ def test_what_is_wrong_with_an_ensemble_file_is_said(folder: Path, text: str, me
 
 def test_predictions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no predictions at .*none\.csv"):
-        read_predictions(tmp_path / "none.csv", GALAXY_ZOO_2)
+        read_predictions(tmp_path / "none.csv", GALAXY_ZOO_2.columns)
     (tmp_path / "short.csv").write_text("id,Class1.1\n1,0.5\n")
     with pytest.raises(DataError, match=r"short\.csv has no column 'Class1\.2'"):
-        read_predictions(tmp_path / "short.csv", GALAXY_ZOO_2)
+        read_predictions(tmp_path / "short.csv", GALAXY_ZOO_2.columns)
     with pytest.raises(UserError, match=r"ends with \.ensemble\.yaml"):
         save_ensemble(tmp_path / "name.yaml", {Path("a.keras"): 1.0})
 
