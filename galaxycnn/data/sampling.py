@@ -1,4 +1,4 @@
-"""How many galaxies of each class are used: rare ones several times, or common ones not all."""
+"""How many galaxies of each class are used: all, rare ones several times, or common ones not all; and strata."""
 
 from __future__ import annotations
 
