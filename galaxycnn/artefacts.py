@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 
 from galaxycnn.config import Config
 from galaxycnn.files import atomic_path
+from galaxycnn.quantities import Distribution, Prediction, best_estimate
 from galaxycnn.tree import DecisionTree, Floats
 
 
@@ -109,10 +110,24 @@ class RunFiles:
             temporary.write_bytes(pickle.dumps(table.drop(columns=["epoch"], errors="ignore").to_dict("list")))
         return [self.history_csv, self.history_pickle]
 
-    def write_predictions(self, part: str, ids: Iterable[str], tree: DecisionTree, fractions: Floats) -> Path:
-        """One row per galaxy of ``part``: its ``id`` and its predicted fractions (galaxies, columns)."""
+    def write_predictions(
+        self,
+        part: str,
+        ids: Iterable[str],
+        tree: DecisionTree,
+        fractions: Floats,
+        quantities: Mapping[str, Prediction] | None = None,
+    ) -> Path:
+        """One row per galaxy of ``part``: its ``id``, its predicted fractions (galaxies, columns), and its quantities.
+
+        A quantity that was predicted with its distribution has a second column, ``<name>_spread``.
+        """
         table = pd.DataFrame(fractions, columns=list(tree.columns))
         table.insert(0, "id", list(ids))
+        for name, prediction in (quantities or {}).items():
+            table[name] = best_estimate(prediction)
+            if isinstance(prediction, Distribution):
+                table[f"{name}_spread"] = prediction.spread
         with atomic_path(self.predictions(part)) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f")
         return self.predictions(part)

@@ -99,8 +99,10 @@ def build_ensemble(
     if len(members) < 2:
         raise UserError("an ensemble needs at least two runs")
     everyone = same_questions(Ensemble(tuple(member for run in members for member in run.members)))
-    tree, baseline = everyone.tree, everyone.baseline
-    assert tree is not None and baseline is not None
+    tree, baseline = everyone.tree, everyone.baseline.answers if everyone.baseline else None
+    assert tree is not None
+    if baseline is None:
+        raise UserError("an ensemble is made of networks that answer questions, and these answer none")
     titles = [str(run) for run in runs]
     weights = np.full(len(members), 1 / len(members))
     learnt: Ids = np.array([], dtype=np.str_)

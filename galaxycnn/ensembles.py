@@ -21,9 +21,10 @@ from galaxycnn.config import Config, load_config
 from galaxycnn.config.loading import read_file
 from galaxycnn.data.dataset import Part
 from galaxycnn.errors import ConfigError, DataError, UserError, nearest
-from galaxycnn.evaluation import Baseline
 from galaxycnn.files import atomic_path
+from galaxycnn.measuring import NeverLooked
 from galaxycnn.models.saving import load_model, read_recipe
+from galaxycnn.quantities import Prediction, pooled
 from galaxycnn.tree import DecisionTree, Floats
 from galaxycnn.views import Seen, fill_mode, predict_views
 
@@ -40,14 +41,16 @@ class Member:
     path: Path
     config: Config
     tree: DecisionTree | None = None
-    baseline: Baseline | None = None
+    baseline: NeverLooked | None = None
+    threshold: float | None = None
     weight: float = 1.0
 
     @classmethod
     def load(cls, path: str | Path) -> Member:
         """The member that a model file with a recipe makes."""
         recipe = read_recipe(path)
-        return cls(Path(path), recipe.config, recipe.tree, Baseline.from_dict(recipe.baseline))
+        baseline = NeverLooked.from_dict(recipe.baseline)
+        return cls(Path(path), recipe.config, recipe.tree, baseline, recipe.threshold)
 
     def predict(self, tree: DecisionTree, part: Part, views: int) -> Seen:
         """Load the network, predict ``part`` from several views, and let the network go."""
@@ -71,8 +74,13 @@ class Ensemble:
         return self.members[0].tree
 
     @property
-    def baseline(self) -> Baseline | None:
+    def baseline(self) -> NeverLooked | None:
         return self.members[0].baseline
+
+    @property
+    def threshold(self) -> float | None:
+        """That of a single network; several choose the more probable class."""
+        return self.members[0].threshold if len(self.members) == 1 else None
 
     @property
     def views(self) -> int:
@@ -109,12 +117,16 @@ def combine(weights: Sequence[float], predictions: Iterable[Seen]) -> Seen:
         ([[0.4]], [[0.2]])
     """
     mean, squares, first, views = np.zeros(()), np.zeros(()), np.zeros(()), 1
+    quantities: dict[str, list[Prediction]] = {}
     for weight, seen in zip(weights, predictions, strict=True):
         mean = mean + weight * seen.mean
         squares = squares + weight * (seen.spread**2 + seen.mean**2)
         first = first + weight * seen.first
         views = seen.views
-    return Seen(mean, np.sqrt(np.maximum(squares - mean**2, 0)), first, views)
+        for name, prediction in seen.quantities.items():
+            quantities.setdefault(name, []).append(prediction)
+    together = {name: pooled(weights, each) for name, each in quantities.items()}
+    return Seen(mean, np.sqrt(np.maximum(squares - mean**2, 0)), first, views, together)
 
 
 def stacked_weights(truth: Floats, predictions: Sequence[Floats]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from galaxycnn.data.dataset import Part, load_part
 from galaxycnn.data.split import Split
 from galaxycnn.ensembles import Ensemble, load_ensemble
 from galaxycnn.errors import DataError
-from galaxycnn.evaluation import Baseline, evaluate_fractions
+from galaxycnn.measuring import Known, NeverLooked, measure
 from galaxycnn.tree import DecisionTree, Floats
 
 
@@ -44,9 +44,8 @@ def evaluate(
         split: a saved split (``<name>.split.csv``) of which only the test part is measured; None for all galaxies.
 
     Returns:
-        What :func:`galaxycnn.evaluation.evaluate_fractions` measures, the number of ``views`` and the RMSE of a single
-        one. The baseline is that of the model's training galaxies, or of these labels where the
-        model file does not hold it.
+        What :func:`galaxycnn.measuring.measure` measures. The baseline is that of the model's training galaxies, or of
+        these labels where the model file does not hold it.
 
     Raises:
         UserError: the model or the data cannot be used.
@@ -55,9 +54,10 @@ def evaluate(
     with tempfile.TemporaryDirectory() as temporary:
         galaxies = load_labelled(ensemble, images, labels, cache_path or temporary, split)
         seen = ensemble.predict(galaxies.tree, galaxies.part_for, views)
-    tree, truth = galaxies.tree, galaxies.truth
-    baseline, seed = ensemble.baseline or Baseline.fit(tree, truth), ensemble.config.seed
-    return {**seen.summary(truth), **evaluate_fractions(tree, truth, seen.mean, baseline, seed=seed)}
+    known, config = galaxies.known, ensemble.config
+    baseline = ensemble.baseline or NeverLooked.fit(known)
+    limit = config.evaluation_params.outlier_limit
+    return measure(known, seen, baseline, outlier_limit=limit, threshold=ensemble.threshold, seed=config.seed)
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,20 @@ class Labelled:
         ids: shape (galaxies,), ascending.
         truth: their labels, shape (galaxies, columns of ``tree``).
         parts: their cutouts, by what a member's preparation of them is called.
+        quantities: what the columns of a part's ``quantities`` are.
     """
 
     tree: DecisionTree
     ids: NDArray[np.str_]
     truth: Floats
     parts: dict[str, Part]
+    quantities: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> Known:
+        """The labels, by question and by quantity."""
+        part = next(iter(self.parts.values()))
+        return Known(self.tree, self.truth, dict(zip(self.quantities, part.quantities.T, strict=True)))
 
     def part_for(self, config: Config) -> Part:
         """The galaxies as the network of ``config`` needs them."""
@@ -105,10 +113,10 @@ def load_labelled(
         ids = ids[np.sort(Split([], [], Split.load(split).test).rows(ids)["test"])]
     parts = {name: _only(part, ids) for name, part in parts.items()}
     first, *others = (part.fractions for part in parts.values())
-    if any(not np.array_equal(first, other) for other in others):
+    if any(not np.array_equal(first, other, equal_nan=True) for other in others):
         raise DataError("some members learnt vote fractions and others one-hot labels: they have no common truth")
     assert tree is not None
-    return Labelled(tree, ids, first, parts)
+    return Labelled(tree, ids, first, parts, tuple(ensemble.config.data_preprocessing.quantities))
 
 
 def _preparation(config: Config) -> str:

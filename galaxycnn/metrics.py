@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from galaxycnn.errors import ConfigError, nearest
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.tree import DecisionTree
 
 _serializable = keras.saving.register_keras_serializable(package="galaxycnn")
@@ -57,6 +58,17 @@ class AnswerF1(keras.metrics.F1Score):
         return {**super().get_config(), "start": self.start, "stop": self.stop}
 
 
+@_serializable
+class BestEstimateError(keras.metrics.RootMeanSquaredError):
+    """Root mean square error of a quantity's best estimate, the first column of what its head puts out."""
+
+    def __init__(self, name: str = "rmse", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true, y_pred[:, :1], sample_weight)
+
+
 _WHOLE_OUTPUT = {
     "mse": lambda: keras.metrics.MeanSquaredError(name="mse"),
     "rmse": lambda: keras.metrics.RootMeanSquaredError(name="rmse"),
@@ -74,14 +86,18 @@ def check_metrics(names: Sequence[str]) -> None:
             raise ConfigError(f"train_params.metrics: there is no metric {name!r}{nearest(name, NAMES)}")
 
 
-def make_metrics(names: Sequence[str], tree: DecisionTree, per_question: bool) -> Any:
-    """Metric objects for ``compile``: a list for one flat output, a dict of lists by question.
+def make_metrics(names: Sequence[str], outputs: Outputs) -> Any:
+    """Metric objects for ``compile``: a list for one flat output, a dict of lists by output where there are several.
 
     On a flat output of several questions, accuracy and F1 are measured question by question and
-    named as on separate outputs (``Class1_accuracy``).
+    named as on separate outputs (``Class1_accuracy``). Of a quantity, the RMSE of its best estimate is.
     """
-    if per_question:
-        return {question.name: [_whole(name) for name in names] for question in tree.questions}
+    by_output = {name: _of_questions(names, tree) for name, tree in outputs.questions.items()}
+    by_output |= {name: [BestEstimateError()] for name in outputs.heads}
+    return by_output if outputs.named else next(iter(by_output.values()))
+
+
+def _of_questions(names: Sequence[str], tree: DecisionTree) -> list[keras.metrics.Metric]:
     if len(tree.questions) == 1:
         return [_whole(name) for name in names]
     return [metric for name in names for metric in _flat(name, tree)]
@@ -100,14 +116,15 @@ def _flat(name: str, tree: DecisionTree) -> list[keras.metrics.Metric]:
     ]
 
 
-def check_monitor(monitor: str, names: Sequence[str], tree: DecisionTree, per_question: bool) -> None:
+def check_monitor(monitor: str, names: Sequence[str], outputs: Outputs) -> None:
     """Raise a ConfigError where a training with these metrics and outputs never records ``monitor``."""
-    recorded = ["loss", *names]
-    if len(tree.questions) > 1:
-        per_output = recorded if per_question else [name for name in names if name in _PER_QUESTION]
-        overall = ["loss"] if per_question else [name for name in recorded if name not in _PER_QUESTION]
-        recorded = overall + [f"{question.name}_{name}" for question in tree.questions for name in per_output]
-    known = [f"{part}{name}" for part in ("val_", "") for name in recorded]
+    recorded = {"loss"}
+    for output, metrics in (
+        make_metrics(names, outputs) if outputs.named else {"": make_metrics(names, outputs)}
+    ).items():
+        several = len(outputs.names) > 1
+        recorded |= {f"{output}_{each}" if several else each for each in ("loss", *(metric.name for metric in metrics))}
+    known = [f"{part}{name}" for part in ("val_", "") for name in sorted(recorded)]
     if monitor not in known:
         raise ConfigError(
             f"model_params.monitor: nothing is called {monitor!r} in this training{nearest(monitor, known)}"

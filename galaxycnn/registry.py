@@ -70,7 +70,9 @@ class Registry(Mapping[str, T], Generic[T]):
 
 MODELS: Registry[Any] = Registry("model", "galaxycnn.models")
 HEADS: Registry[Any] = Registry("head", "galaxycnn.models.heads")
+QUANTITY_HEADS: Registry[Any] = Registry("quantity head", "galaxycnn.models.quantity_heads")
 LOSSES: Registry[Any] = Registry("loss", "galaxycnn.losses")
 AUGMENTATIONS: Registry[Any] = Registry("augmentation", "galaxycnn.data.augmentation")
 LAYOUTS: Registry[Any] = Registry("data layout", "galaxycnn.data.layouts")
 BASELINES: Registry[Any] = Registry("baseline", "galaxycnn.baselines")
+EXPLANATIONS: Registry[Any] = Registry("explanation", "galaxycnn.explain")

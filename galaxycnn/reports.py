@@ -9,8 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from galaxycnn import detection, quantities
 from galaxycnn.errors import DataError
-from galaxycnn.tables import WIDTH, number, plain_table, short_limits
+from galaxycnn.tables import WIDTH, evaluation_table, in_words, number, plain_table, short_limits
 
 Results = dict[str, Any]
 MOST_CLASSES = 3
@@ -33,6 +34,23 @@ QUANTITY_ROWS = {
     "slope": "slope against the truth",
 }
 """Figures of :func:`galaxycnn.quantities.evaluate_quantity` in words, as its table lists them."""
+
+
+def part_tables(results: Results, part: str) -> list[Table]:
+    """All tables of what :func:`galaxycnn.measuring.measure` measured: answers, classes, quantities."""
+    tables = [evaluation_table(results, part)] if "outputs" in results else []
+    if "classes" in results:
+        tables += [class_table(results["classes"], part), confusion_table(results["classes"])]
+    return tables + [quantity_table(quantity, part) for quantity in results.get("quantities", {}).values()]
+
+
+def part_in_words(results: Results) -> str:
+    """The sentences that stand below these tables: what was learned."""
+    sentences = [in_words(results)] if "outputs" in results else []
+    if "classes" in results:
+        sentences.append(detection.verdict(results["classes"]))
+    sentences += [f"{name}: {quantities.verdict(each)}" for name, each in results.get("quantities", {}).items()]
+    return "\n".join(sentences)
 
 
 def class_table(results: Results, part: str) -> Table:

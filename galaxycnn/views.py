@@ -8,9 +8,9 @@ keep the sums of a decision tree keeps them, too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -23,8 +23,9 @@ from galaxycnn.config import Config
 from galaxycnn.data.augmentation import affine_matrices, warp
 from galaxycnn.data.dataset import Part
 from galaxycnn.errors import UserError
-from galaxycnn.models.outputs import to_fractions
+from galaxycnn.models.outputs import Outputs, fed
 from galaxycnn.progress import progress_bar
+from galaxycnn.quantities import Prediction, pooled
 from galaxycnn.tree import DecisionTree, Floats
 
 Images = NDArray[np.uint8]
@@ -101,23 +102,27 @@ def fill_mode(config: Config) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """Fractions predicted over several views of each galaxy, each of shape (galaxies, columns).
+    """What is predicted over several views of each galaxy; fractions have the shape (galaxies, columns).
 
     Attributes:
-        mean: the mean over the views.
-        spread: the standard deviation over the views, 0 for a single one: by how much the network contradicts itself.
-        first: those of the cutout as it is.
+        mean: the mean fractions over the views.
+        spread: their standard deviation over the views, 0 for a single one: by how much the network contradicts itself.
+        first: the fractions of the cutout as it is.
         views: how many.
+        quantities: by name, what is predicted of the galaxies over all views, and
+        raw: what the network put out for the first alone, shape (galaxies, columns of its head).
     """
 
     mean: Floats
     spread: Floats
     first: Floats
     views: int
+    quantities: Mapping[str, Prediction] = field(default_factory=dict)
+    raw: Mapping[str, Floats] = field(default_factory=dict)
 
     def summary(self, truth: Floats) -> dict[str, float]:
-        """The number of views, and the RMSE that the first alone has, to stand beside that of the mean."""
-        return {"views": self.views, "single_view_rmse": float(np.sqrt(np.square(self.first - truth).mean()))}
+        """The number of views, and the RMSE that the first alone has; unknown ``truth`` is NaN."""
+        return {"views": self.views, "single_view_rmse": float(np.sqrt(np.nanmean(np.square(self.first - truth))))}
 
 
 def predict_views(
@@ -128,7 +133,7 @@ def predict_views(
     Memory holds the predictions and a few batches of cutouts at a time, however many galaxies and views there are.
 
     Args:
-        model: pixels 0–255 in, fractions out.
+        model: pixels 0–255 in (and inputs, where it takes them), fractions and quantities out.
         tree: the questions that the model answers.
         views: how many, see :func:`make_views`.
         fill_mode: what lies beyond the edge of a turned cutout (:data:`galaxycnn.data.augmentation.BORDERS`).
@@ -136,24 +141,34 @@ def predict_views(
     Raises:
         UserError: ``views`` is not positive.
     """
-    looks = make_views(views)
+    looks, outputs = make_views(views), Outputs.of(model, tree)
     shape = (len(part), len(tree.columns))
     first, total, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    raw: dict[str, list[list[Floats]]] = {name: [[] for _ in looks] for name in outputs.heads}
     batches = [slice(start, start + BATCH) for start in range(0, len(part), BATCH)]
     steps = len(batches) * views
     with progress_bar() as bar, ThreadPoolExecutor() as pool:
         task = bar.add_task("Predicting", total=steps, visible=steps >= LONG)
         for rows, pixels in zip(batches, ahead(pool, part.pixels, batches), strict=True):
             look = partial(_look, pixels, fill_mode)
-            for view, images in zip(looks, ahead(pool, look, looks), strict=True):
-                predicted = to_fractions(tree, model.predict_on_batch(images)).astype(np.float64)
+            for number, images in enumerate(ahead(pool, look, looks)):
+                read = outputs.read(model.predict_on_batch(fed(model, images, part.inputs[rows])))
+                predicted = read.fractions.astype(np.float64)
                 total[rows] += predicted
                 squares[rows] += predicted**2
-                if view == View():
+                if number == 0:
                     first[rows] = predicted
+                for name, values in read.quantities.items():
+                    raw[name][number].append(values)
                 bar.advance(task)
     mean = total / views
-    return Seen(mean, np.sqrt(np.maximum(squares / views - mean**2, 0)), first, views)
+    by_view = {name: [np.concatenate(each) for each in of_views] for name, of_views in raw.items()}
+    quantities = {
+        name: pooled([1 / views] * views, [outputs.heads[name].prediction(each) for each in of_views])
+        for name, of_views in by_view.items()
+    }
+    spread = np.sqrt(np.maximum(squares / views - mean**2, 0))
+    return Seen(mean, spread, first, views, quantities, {name: each[0] for name, each in by_view.items()})
 
 
 def _look(pixels: Images, fill_mode: str, view: View) -> Images:

@@ -18,7 +18,7 @@ from keras import ops
 from galaxycnn.losses import make_loss
 from galaxycnn.metrics import NAMES, make_metrics
 from galaxycnn.models import CNNBuilder
-from galaxycnn.models.outputs import to_fractions, to_targets
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.registry import LOSSES
 from galaxycnn.tree import GALAXY_ZOO_2
 from small_networks import NETWORKS, pixels, small_config, without_dropout
@@ -32,11 +32,12 @@ for name in NETWORKS:
     model, images = CNNBuilder(config).build(), pixels(config)
     model.set_weights([rng.normal(0, 0.1, weight.shape) if weight.ndim > 1 else rng.uniform(0.1, 1, weight.shape)
                        for weight in model.get_weights()])
-    found[f"model {name}"] = to_fractions(tree, model.predict(images, verbose=0))
+    outputs = Outputs.of(model, tree)
+    found[f"model {name}"] = outputs.read(model.predict(images, verbose=0)).fractions
     model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError(),
-                  metrics=make_metrics(NAMES, tree, per_question=len(model.outputs) > 1))
-    model.fit(images, to_targets(model, tree, truth), batch_size=6, verbose=0)
-    found[f"fitted {name}"] = to_fractions(tree, model.predict(images, verbose=0))
+                  metrics=make_metrics(NAMES, outputs))
+    model.fit(images, outputs.targets(truth, {}), batch_size=6, verbose=0)
+    found[f"fitted {name}"] = outputs.read(model.predict(images, verbose=0)).fractions
 predicted = rng.uniform(0.1, 0.9, (6, 8)).astype("float32")
 for name in LOSSES:
     loss = make_loss(name, {}, [0.5, 1, 2, 1, 1, 3, 1, 1], tree)

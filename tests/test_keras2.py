@@ -11,7 +11,7 @@ import pytest
 
 import galaxycnn
 from galaxycnn.errors import UserError
-from galaxycnn.models.outputs import to_fractions
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.tree import GALAXY_ZOO_2
 
 pytest.importorskip("tf_keras", reason="tf-keras, which writes Keras 2 files, is not installed")
@@ -102,7 +102,7 @@ model_params:
 """
     )
     model = galaxycnn.load_model(tmp_path / "old.h5", yaml)
-    predicted = to_fractions(TREE, model.predict(images, verbose=0))
+    predicted = Outputs.of(model, TREE).read(model.predict(images, verbose=0)).fractions
     expected = np.load(tmp_path / "predicted.npy")
     assert expected.std() > 0.01
     np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score
 from galaxycnn.errors import ConfigError
 from galaxycnn.losses import FocalLoss, check_loss, class_weights, make_loss
 from galaxycnn.metrics import NAMES, make_metrics
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.registry import LOSSES
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
@@ -184,7 +185,7 @@ def test_weights_balance_the_frequent_answers(labels: list[int], threshold: floa
 
 @given(arrays(np.float32, (20, 8), elements=fraction), arrays(np.float32, (20, 8), elements=fraction))
 def test_metrics_of_a_flat_output_are_measured_question_by_question(truth, predicted) -> None:
-    for metric in make_metrics(["accuracy", "F1_score"], TREE, per_question=False):
+    for metric in make_metrics(["accuracy", "F1_score"], Outputs(TREE, {}, per_question=False)):
         metric.update_state(ops.convert_to_tensor(truth), ops.convert_to_tensor(predicted))
         question, kind = metric.name.split("_", 1)
         true, guess = (y[:, TREE.slice(question)].argmax(axis=1) for y in (truth, predicted))
@@ -198,7 +199,7 @@ def test_metrics_of_a_flat_output_are_measured_question_by_question(truth, predi
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_metric_is_found_by_name_and_reloads(name: str) -> None:
-    metrics = make_metrics([name], TREE, per_question=True)
+    metrics = make_metrics([name], Outputs(TREE, {}, per_question=True))
     assert list(metrics) == ["Class1", "Class2", "Class7"]
     metric = metrics["Class7"][0]
     assert metric.name == name

@@ -15,7 +15,7 @@ from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.models import CNNBuilder
 from galaxycnn.models.blocks import ConvParams
 from galaxycnn.models.layers import AnswerGate, Maxout
-from galaxycnn.models.outputs import to_fractions, to_targets
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.models.saving import Recipe, load_model, read_recipe, save_model
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
@@ -35,7 +35,8 @@ CASES = [
 
 def answers(model: keras.Model, images: np.ndarray, tree: DecisionTree = TREE) -> np.ndarray:
     """Predicted fractions without compiling a prediction function, which takes longer than all the rest."""
-    return to_fractions(tree, keras.tree.map_structure(ops.convert_to_numpy, model(images, training=False)))
+    predicted = keras.tree.map_structure(ops.convert_to_numpy, model(images, training=False))
+    return Outputs.of(model, tree).read(predicted).fractions
 
 
 @pytest.mark.parametrize(("model_type", "options"), CASES, ids=str)
@@ -48,7 +49,7 @@ def test_a_family_fits_saves_and_reloads_to_the_same_predictions(
     truth = np.random.default_rng(1).uniform(0, 1, (len(images), len(TREE.columns))).astype("float32")
     model.compile("adam", keras.losses.MeanSquaredError(), run_eagerly=True)
     before = [weight.copy() for weight in model.get_weights()]
-    model.fit(images, to_targets(model, TREE, truth), verbose=0)
+    model.fit(images, Outputs.of(model, TREE).targets(truth, {}), verbose=0)
     assert all((new != old).any() for new, old in zip(model.get_weights(), before, strict=True) if new.ndim > 1)
 
     predicted = answers(model, images)
@@ -74,7 +75,7 @@ def test_softmax_outputs_obey_their_parents_by_construction(model_type: str) -> 
 def test_sigmoid_answers_never_exceed_their_parent(model_type: str) -> None:
     config = small_config(model_type, out_activation="sigmoid")
     model = CNNBuilder(config).build()
-    outputs = to_targets(model, TREE, answers(model, pixels(config)))
+    outputs = Outputs.of(model, TREE).targets(answers(model, pixels(config)), {})
     assert (outputs["Class2"] <= outputs["Class1"][:, 1:2]).all()
     assert (outputs["Class7"] <= outputs["Class1"][:, 0:1]).all()
 

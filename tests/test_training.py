@@ -18,7 +18,7 @@ from galaxycnn.config import Config, load_config
 from galaxycnn.data.split import Split
 from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.metrics import NAMES, check_monitor
-from galaxycnn.models.outputs import to_fractions
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.registry import MODELS
 from galaxycnn.simulate import simulate_survey
 from galaxycnn.training import Run
@@ -139,7 +139,8 @@ def test_a_fresh_process_reloads_the_model_and_predicts_the_same(
     )
     model = finished.config.paths.models_path / f"small{suffix}"
     subprocess.run([sys.executable, "-c", script, model, images, tmp_path / "predicted.npy"], check=True)
-    expected = to_fractions(finished.data.tree, finished.model.predict(np.load(images), verbose=0))
+    outputs = Outputs.of(finished.model, finished.data.tree)
+    expected = outputs.read(finished.model.predict(np.load(images), verbose=0)).fractions
     np.testing.assert_array_equal(np.load(tmp_path / "predicted.npy"), expected)
 
 
@@ -336,8 +337,9 @@ def test_only_what_a_training_records_can_be_monitored(survey: Path, tmp_path: P
     recorded = {name for name in history if name not in ("epoch", "learning_rate")}
     if model_type == "sequential":
         tree, recorded = tree.subset(["Class7"]), {n.replace("Class7_", "") for n in recorded if "Class7" in n}
+    outputs = Outputs(tree, {}, per_question=model_type != "base" and len(tree.questions) > 1)
     for name in recorded:
-        check_monitor(name, NAMES, tree, per_question=model_type != "base" and len(tree.questions) > 1)
+        check_monitor(name, NAMES, outputs)
     for name in ("val_acc", "val_Class3_loss"):
         with pytest.raises(ConfigError):
-            check_monitor(name, NAMES, tree, per_question=True)
+            check_monitor(name, NAMES, outputs)

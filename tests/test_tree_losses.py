@@ -18,7 +18,7 @@ from galaxycnn.errors import ConfigError
 from galaxycnn.losses import DirichletMultinomial, make_loss
 from galaxycnn.losses.tree_losses import log_rising
 from galaxycnn.models import CNNBuilder
-from galaxycnn.models.outputs import to_targets
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.training.fitting import make_losses
 from galaxycnn.tree import GALAXY_ZOO_2
 
@@ -188,8 +188,8 @@ def test_question_losses_are_the_same_for_one_output_and_for_one_per_question(na
     rng = np.random.default_rng(3)
     truth, predicted = (votes(rng.uniform(0.1, 0.9, (4, 8)).astype("float32"), TREE) for _ in range(2))
     flat, apart = (CNNBuilder(configured(kind, name)).build() for kind in ("base", "hierarchy"))
-    whole = make_losses(configured("base", name), flat, TREE, truth)
+    (whole,) = make_losses(configured("base", name), flat, TREE, truth).values()
     parts = make_losses(configured("hierarchy", name), apart, TREE, truth)
-    targets, outputs = (to_targets(apart, TREE, fractions) for fractions in (truth, predicted))
+    targets, outputs = (Outputs.of(apart, TREE).targets(fractions, {}) for fractions in (truth, predicted))
     total = sum(value(loss, targets[question], outputs[question]) for question, loss in parts.items())
     assert total == pytest.approx(value(whole, truth, predicted), rel=1e-4)

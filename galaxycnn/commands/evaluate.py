@@ -26,7 +26,8 @@ def add(commands: Commands) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from galaxycnn.files import write_json
-    from galaxycnn.tables import answer_table, evaluation_table, in_words
+    from galaxycnn.reports import part_in_words, part_tables
+    from galaxycnn.tables import answer_table
 
     results = galaxycnn.evaluate(
         arguments.model,
@@ -38,9 +39,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     )
     if arguments.json:
         write_json(arguments.json, results)
-    OUT.print(evaluation_table(results, Path(arguments.images).name))
-    OUT.print(in_words(results))
-    if results["views"] > 1:
+    for table in part_tables(results, Path(arguments.images).name):
+        OUT.print(table)
+    OUT.print(part_in_words(results))
+    if results["views"] > 1 and "single_view_rmse" in results:
         OUT.print(f"{results['views']} views of each galaxy; one alone has RMSE {results['single_view_rmse']:.4f}")
-    if arguments.answers:
+    if arguments.answers and "outputs" in results:
         OUT.print(answer_table(results))

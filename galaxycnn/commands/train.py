@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from galaxycnn.tables import evaluation_table, in_words
+    from galaxycnn.reports import part_in_words, part_tables
 
     config = chosen_config(arguments)
     run = galaxycnn.train(
@@ -32,6 +32,7 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     OUT.print(f"\n{run.data}\n")
     for part, results in run.results["parts"].items():
-        OUT.print(evaluation_table(results, part))
-        OUT.print(f"{in_words(results)}\n")
+        for table in part_tables(results, part):
+            OUT.print(table)
+        OUT.print(f"{part_in_words(results)}\n")
     print_written(run.files)

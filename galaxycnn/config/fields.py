@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from galaxycnn.errors import nearest
-from galaxycnn.registry import LAYOUTS, Registry
+from galaxycnn.registry import LAYOUTS, QUANTITY_HEADS, Registry
 
 Folder = Annotated[Path, Field(strict=False)]
 Positive = Annotated[float, Field(gt=0)]
@@ -48,6 +48,7 @@ def _known_layout(name: str) -> str:
 
 
 Layout = Annotated[str, AfterValidator(_known_layout)]
+QuantityHead = Annotated[str, AfterValidator(lambda name: known(name, QUANTITY_HEADS))]
 
 
 def _old_classes(given: Any) -> Any:

@@ -23,6 +23,7 @@ from galaxycnn.config.fields import (
     NonNegativeInt,
     Positive,
     PositiveInt,
+    QuantityHead,
     Section,
     Share,
     Size,
@@ -181,6 +182,12 @@ class ModelParams(Section):
     """Stop after so many epochs without a better `monitor`, with the best weights; `null`: never."""
     monitor: str = "val_loss"
     """What decides which epoch is best: `loss` or a metric, `val_` before it for the validation part."""
+    quantity_head: QuantityHead = "linear"
+    """How each of `data_preprocessing.quantities` is predicted: one number, or a distribution."""
+    quantity_parts: PositiveInt | None = None
+    """Gaussians of a `mixture` (`null`: 3) or `bins` (`null`: 32)."""
+    stop_gradient: list[str] = []
+    """Outputs that learn from the backbone without teaching it, such as `redshift`."""
 
 
 class DataAugmentation(Section):
@@ -289,6 +296,12 @@ class TrainParams(Section):
     """What is minimised."""
     loss_params: dict[str, Any] = {}
     """Parameters of the loss (see the table of losses)."""
+    loss_weights: dict[str, Positive] = {}
+    """Factors of the losses where there are several outputs, by their names (`{class: 10, redshift: 1}`); others have 1.
+    The loss of a quantity is in standard deviations of the training part."""
+    balance: Literal["fixed", "uncertainty"] = "fixed"
+    """Whether several losses are added as they are, or each relative to its own size, as learned uncertainties do. The
+    loss of a `mixture`, which learns its uncertainty itself, is always added as it is."""
     metrics: list[str] = ["mse", "accuracy"]
     """What else is recorded after every epoch."""
     batch_size: PositiveInt = 100
@@ -327,6 +340,8 @@ class EvaluationParams(Section):
 
     views: PositiveInt = 1
     """Views of each galaxy to average: an even number turns and mirrors, 60 is the winner's of the Galaxy Challenge."""
+    outlier_limit: Positive | None = None
+    """Quantities: differences beyond this are outliers (`null`: 0.15 for redshifts, as a share of 1 + z; else none)."""
 
 
 class Config(Section):

@@ -90,6 +90,10 @@ class GalaxyData:
         """Train, validation and test; those that have galaxies."""
         return tuple(part for part in (self.train, self.validation, self.test) if len(part))
 
+    def by_quantity(self, part: Part) -> dict[str, NDArray[np.float32]]:
+        """The quantities of a part's galaxies by name, each of shape (galaxies,)."""
+        return dict(zip(self.quantities, part.quantities.T, strict=True))
+
     def __str__(self) -> str:
         counts = ", ".join(f"{part.name} {len(part):,}" for part in self.parts)
         if len(set(self.train.ids)) < len(self.train):

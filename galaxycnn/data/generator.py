@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from galaxycnn.config.schema import DataAugmentation
 from galaxycnn.data.augmentation import Augmenter
 from galaxycnn.errors import DataError
+from galaxycnn.models.outputs import CUTOUT, INPUTS
 
 Array = NDArray[Any]
 Arrays = Array | dict[str, Array]
-Batch = tuple[Array] | tuple[Array, Arrays] | tuple[Array, Arrays, Arrays]
+Batch = tuple[Arrays] | tuple[Arrays, Arrays] | tuple[Arrays, Arrays, Arrays]
 
 
 class MultiOutputDataGenerator(keras.utils.PyDataset):
@@ -43,6 +44,8 @@ class MultiOutputDataGenerator(keras.utils.PyDataset):
         seed: decides order and augmentation.
         shuffle: a new order every epoch; else the order of ``rows``.
         rows: the positions in ``images`` of the n galaxies to serve; None for all.
+        inputs: numbers to give beside each image, shape (n, k); batches then begin with a dict of ``cutout`` and
+            ``inputs``.
         sample_weights: shape (n,), or output name -> shape (n,).
         first_epoch: the number of the epoch to begin with.
 
@@ -70,6 +73,7 @@ class MultiOutputDataGenerator(keras.utils.PyDataset):
         seed: int = 48,
         shuffle: bool = True,
         rows: ArrayLike | None = None,
+        inputs: ArrayLike | None = None,
         sample_weights: ArrayLike | Mapping[str, ArrayLike] | None = None,
         first_epoch: int = 0,
     ) -> None:
@@ -80,6 +84,7 @@ class MultiOutputDataGenerator(keras.utils.PyDataset):
             raise DataError(f"batch_size must be at least 1, not {batch_size}")
         self.images = images
         self.rows = _checked_rows(rows, len(images))
+        self.inputs = None if inputs is None else _checked_array("inputs", inputs, len(self.rows))
         self.targets = None if targets is None else _checked("targets", targets, len(self.rows))
         self.sample_weights = (
             None if sample_weights is None else _checked("sample_weights", sample_weights, len(self.rows))
@@ -109,11 +114,12 @@ class MultiOutputDataGenerator(keras.utils.PyDataset):
         images = np.asarray(self.images[self.rows[chosen]])
         if self._augment is not None:
             images = self._augment(images, self._rng(epoch, index))
+        given = images if self.inputs is None else {CUTOUT: images, INPUTS: self.inputs[chosen]}
         if self.targets is None:
-            return (images,)
+            return (given,)
         if self.sample_weights is None:
-            return images, _take(self.targets, chosen)
-        return images, _take(self.targets, chosen), _take(self.sample_weights, chosen)
+            return given, _take(self.targets, chosen)
+        return given, _take(self.targets, chosen), _take(self.sample_weights, chosen)
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch."""

@@ -22,6 +22,7 @@ from galaxycnn.losses.answer_losses import (
     WeightedCategoricalCrossentropy,
     WeightedMeanSquaredError,
 )
+from galaxycnn.losses.quantity_losses import Balanced
 from galaxycnn.losses.tree_losses import ConstraintLoss, DirichletMultinomial, Multinomial, PerQuestionCrossEntropy
 from galaxycnn.registry import LOSSES, MODELS
 from galaxycnn.tree import DecisionTree, Floats
@@ -35,6 +36,7 @@ __all__ = [
     "RootMeanSquaredError",
     "WeightedCategoricalCrossentropy",
     "WeightedMeanSquaredError",
+    "balanced",
     "check_loss",
     "check_output",
     "class_weights",
@@ -110,6 +112,11 @@ def make_loss(
         return LOSSES[name](**params, **given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"train_params.loss_params: {error}") from None
+
+
+def balanced(loss: keras.losses.Loss) -> keras.losses.Loss:
+    """The loss relative to its own size, where it has a size: likelihoods that can be below 0 stay as they are."""
+    return loss if getattr(loss, "can_be_negative", False) else Balanced(loss)
 
 
 def check_loss(name: str, params: Mapping[str, Any]) -> None:

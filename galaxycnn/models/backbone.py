@@ -11,6 +11,7 @@ from galaxycnn.config.fields import DropRate, Flattening, Penalty, Units
 from galaxycnn.config.schema import ModelParams
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.heads import HeadName, answered
+from galaxycnn.models.outputs import flat_name
 
 POOLING = {
     "GlobalAveragePooling2D": layers.GlobalAveragePooling2D,
@@ -51,6 +52,7 @@ class BackboneFamily(ModelFamily):
 
     Params = BackboneParams
     params: BackboneParams
+    takes_numbers = True
     dense_activation: ClassVar[str] = "relu"
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -59,8 +61,8 @@ class BackboneFamily(ModelFamily):
 
     def build(self) -> keras.Model:
         pixels, x = self.pixels()
-        x = self.dense(self.vector(self.features(x)))
-        return keras.Model(pixels, self.fractions(x), name=self.params.model_type)
+        taken, x = self.with_inputs(pixels, self.vector(self.features(x)))
+        return keras.Model(taken, self.outputs(self.dense(x)), name=self.params.model_type)
 
     def vector(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """A feature map as one vector per galaxy."""
@@ -83,4 +85,4 @@ class BackboneFamily(ModelFamily):
 
     def fractions(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """One logit per answer, then the head."""
-        return answered(x, self.tree, self.params.head)
+        return answered(x, self.tree, self.params.head, flat_name(self.tree))

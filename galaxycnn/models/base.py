@@ -6,6 +6,7 @@ import keras
 
 from galaxycnn.models.blocks import ConvFamily, ConvParams
 from galaxycnn.models.heads import HeadName, answered
+from galaxycnn.models.outputs import flat_name
 from galaxycnn.registry import MODELS
 
 
@@ -26,6 +27,7 @@ class Base(ConvFamily):
 
     Params = BaseParams
     params: BaseParams
+    takes_numbers = True
 
     def check(self) -> None:
         super().check()
@@ -38,13 +40,12 @@ class Base(ConvFamily):
 
     def build(self) -> keras.Model:
         pixels, x = self.pixels()
-        x = self.dense(self.features(x))
-        return keras.Model(pixels, self.fractions(x), name="base")
+        taken, x = self.with_inputs(pixels, self.features(x))
+        return keras.Model(taken, self.outputs(self.dense(x)), name="base")
 
     def fractions(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """The answers, from the last dense block."""
-        questions, activation = self.tree.questions, self.params.out_activation
-        name = questions[0].name if len(questions) == 1 else "fractions"
+        name, activation = flat_name(self.tree), self.params.out_activation
         if self.params.head:
             return answered(x, self.tree, self.params.head, name)
         return keras.layers.Dense(len(self.tree.columns), activation, dtype="float32", name=name)(x)

@@ -85,6 +85,7 @@ class ConvFamily(ModelFamily):
     params: ConvParams
 
     def check(self) -> None:
+        super().check()
         size = list(self.input_shape[:2])
         for number, (_, kernel) in enumerate(self.params.conv_layers, start=1):
             size = [pixels - width + 1 for pixels, width in zip(size, kernel, strict=True)]

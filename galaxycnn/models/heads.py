@@ -24,7 +24,7 @@ HeadName = Annotated[str, AfterValidator(lambda name: known(name, HEADS))]
 """The name of a head, in the parameters of a family."""
 
 
-def answered(x: keras.KerasTensor, tree: DecisionTree, head: HeadName, name: str = "fractions") -> keras.KerasTensor:
+def answered(x: keras.KerasTensor, tree: DecisionTree, head: HeadName, name: str) -> keras.KerasTensor:
     """Features (batch, features) to fractions (batch, columns): one logit per answer, then the head of that name."""
     layer: type[FractionHead] = HEADS[head]
     start = layer.bias_initializer

@@ -234,3 +234,14 @@ class JoinParts(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "count": self.count}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class StopGradient(keras.layers.Layer):
+    """Passes features on, and keeps the gradient of what comes after it from what came before."""
+
+    def call(self, x: Any) -> Any:
+        return ops.stop_gradient(x)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return tuple(input_shape)

@@ -55,6 +55,7 @@ class Multiview(BackboneFamily):
         return self.params.part_size or round(self.input_shape[0] * 45 / 69)
 
     def check(self) -> None:
+        super().check()
         height, width, _ = self.input_shape
         if height != width:
             self._refuse(

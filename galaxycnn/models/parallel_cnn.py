@@ -44,6 +44,7 @@ class ParallelCNN(BackboneFamily):
     params: ParallelCNNParams
 
     def check(self) -> None:
+        super().check()
         height, width, _ = self.input_shape
         size = (min(height, width) - 3) // 2 + 1
         for _ in self.params.joint_filters:

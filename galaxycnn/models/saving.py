@@ -19,6 +19,7 @@ import galaxycnn.metrics
 import galaxycnn.models.heads
 import galaxycnn.models.layers
 import galaxycnn.models.pretrained_layers
+import galaxycnn.models.quantity_heads
 import galaxycnn.optimizers  # noqa: F401 - with those above: registers what saved models refer to
 from galaxycnn.config import Config, load_config
 from galaxycnn.errors import ConfigError, UserError, nearest
@@ -37,21 +38,24 @@ class Recipe:
     Attributes:
         config: the resolved configuration of the training.
         tree: the questions answered; its columns are the outputs, in order.
-        baseline: plain values of the predict-the-mean and predict-the-majority baseline.
+        baseline: plain values of what predict-the-mean and predict-the-majority say.
+        threshold: the second of two classes is chosen from this probability on; None: the more probable class is.
     """
 
     config: Config
     tree: DecisionTree
     baseline: Mapping[str, Any]
+    threshold: float | None = None
 
     def to_json(self) -> str:
         content = {"config": self.config.model_dump(mode="json"), "tree": self.tree.to_dict()}
-        return json.dumps({**content, "baseline": dict(self.baseline)})
+        return json.dumps({**content, "baseline": dict(self.baseline), "threshold": self.threshold})
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         content = json.loads(text)
-        return cls(load_config(content["config"]), DecisionTree.from_dict(content["tree"]), content["baseline"])
+        config, tree = load_config(content["config"]), DecisionTree.from_dict(content["tree"])
+        return cls(config, tree, content["baseline"], content.get("threshold"))
 
 
 def save_model(model: keras.Model, path: str | Path, recipe: Recipe) -> Path:

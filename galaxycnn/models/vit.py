@@ -55,6 +55,7 @@ class ViT(BackboneFamily):
     dense_activation = "gelu"
 
     def check(self) -> None:
+        super().check()
         height, width, _ = self.input_shape
         patch = self.params.patch_size
         if height % patch or width % patch:

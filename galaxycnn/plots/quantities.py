@@ -247,7 +247,7 @@ def _coverage(axes: Axes, stated: Results) -> None:
     levels, shares = np.array(stated["coverage"]["levels"]), np.array(stated["coverage"]["shares"])
     low, high = np.transpose(np.array(stated["intervals"]["coverage"], float))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-    axes.errorbar(levels, shares, [shares - low, high - shares], fmt="o", color=BLUE, capsize=2)
+    axes.errorbar(levels, shares, np.maximum([shares - low, high - shares], 0), fmt="o", color=BLUE, capsize=2)
     for level, share in zip(levels, shares, strict=True):
         below = share < level
         axes.annotate(

@@ -9,15 +9,19 @@ from galaxycnn.quantities.measures import (
     evaluate_quantity,
     verdict,
 )
+from galaxycnn.quantities.pooling import Prediction, best_estimate, pooled
 
 __all__ = [
     "REDSHIFT",
     "Binned",
     "Distribution",
     "GaussianMixture",
+    "Prediction",
     "Quantity",
     "QuantityBaseline",
+    "best_estimate",
     "collapsed",
     "evaluate_quantity",
+    "pooled",
     "verdict",
 ]

@@ -13,53 +13,64 @@ from galaxycnn.artefacts import RunFiles
 from galaxycnn.config import Config
 from galaxycnn.data.dataset import GalaxyData, Part
 from galaxycnn.data.generator import MultiOutputDataGenerator
-from galaxycnn.losses import check_output, class_weights, make_loss, takes_class_weights
+from galaxycnn.errors import ConfigError, nearest
+from galaxycnn.losses import balanced, check_output, class_weights, make_loss, takes_class_weights
 from galaxycnn.metrics import make_metrics
 from galaxycnn.models.family import ModelFamily, Rate, Stage
-from galaxycnn.models.outputs import per_question, to_fractions, to_targets
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.optimizers import make_optimizer
 from galaxycnn.progress import progress_bar
 from galaxycnn.training.callbacks import AverageWeights, EpochProgress, Fitted, RefuseNaN, ResumeState
 from galaxycnn.tree import DecisionTree, Floats
+from galaxycnn.views import Seen, predict_views
 
 logger = logging.getLogger("galaxycnn")
 
-PREDICT_BATCH = 256
+COUNTED = "mean_with_sample_weight"
+"""Losses are averaged over the galaxies whose labels are known."""
 
 
-def make_losses(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats) -> Any:
-    """The configured loss for each output of ``model``, with class weights from ``fractions`` where it takes them.
+def make_losses(config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats) -> dict[str, Any]:
+    """The loss of each output of ``model``, by its name, with class weights from ``fractions`` where it takes them.
 
     Raises:
         ConfigError: the loss compares questions, and ``model`` has an output for each.
     """
-    train = config.train_params
-    check_output(train.loss_function, flat=not per_question(model))
+    train, outputs = config.train_params, Outputs.of(model, tree)
+    check_output(train.loss_function, flat=not outputs.per_question)
     weights = None
     if config.model_params.class_weights and takes_class_weights(train.loss_function):
         weights = class_weights(tree, fractions, train.threshold, train.take_weights_log)
-    if not per_question(model):
-        return make_loss(train.loss_function, train.loss_params, weights, tree)
-    return {
-        question.name: make_loss(
-            train.loss_function,
-            train.loss_params,
-            None if weights is None else weights[tree.slice(question)],
-            tree.subset([question.name]),
-        )
-        for question in tree.questions
-    }
+    losses = {}
+    for name, part in outputs.questions.items():
+        chosen = None if weights is None else [weights[column] for column in tree.indices(part.columns)]
+        losses[name] = make_loss(train.loss_function, train.loss_params, chosen, part)
+        losses[name].reduction = COUNTED
+    return losses | {name: head.loss() for name, head in outputs.heads.items()}
 
 
 def compile_model(
     config: Config, model: keras.Model, tree: DecisionTree, fractions: Floats, steps: int, rates: Sequence[Rate] = ()
 ) -> None:
-    """Give ``model`` its optimizer, losses and metrics; ``steps`` are the batches of an epoch."""
+    """Give ``model`` its optimizer, losses and metrics; ``steps`` are the batches of an epoch.
+
+    Raises:
+        ConfigError: there are weights for outputs that ``model`` does not have.
+    """
+    train, outputs = config.train_params, Outputs.of(model, tree)
+    losses = make_losses(config, model, tree, fractions)
+    for name in train.loss_weights:
+        if name not in outputs.names or not outputs.named:
+            having = nearest(name, outputs.names) if outputs.named else "; there is only one output"
+            raise ConfigError(f"train_params.loss_weights: there is no output {name!r}{having}")
+    if train.balance == "uncertainty":
+        losses = {name: balanced(loss) for name, loss in losses.items()}
     model.compile(
-        optimizer=make_optimizer(config.train_params, steps, rates),
-        loss=make_losses(config, model, tree, fractions),
-        metrics=make_metrics(config.train_params.metrics, tree, per_question(model)),
-        jit_compile=config.train_params.xla or keras.backend.backend() == "jax",
+        optimizer=make_optimizer(train, steps, rates),
+        loss=losses if outputs.named else next(iter(losses.values())),
+        loss_weights={name: train.loss_weights.get(name, 1.0) for name in losses} if outputs.named else None,
+        weighted_metrics=make_metrics(train.metrics, outputs),
+        jit_compile=train.xla or keras.backend.backend() == "jax",
     )
 
 
@@ -142,14 +153,18 @@ def _batches(
     config: Config, stage: Stage, model: keras.Model, data: GalaxyData, part: Part, *, augmented: bool
 ) -> tuple[MultiOutputDataGenerator, DecisionTree, Floats]:
     positions, tree, fractions = stage_targets(stage, model, data.tree, part)
+    known = part.only(positions)
+    outputs, quantities = Outputs.of(stage.model, tree), data.by_quantity(known)
     batches = MultiOutputDataGenerator(
         part.images,
-        to_targets(stage.model, tree, fractions),
+        outputs.targets(fractions, quantities),
         config.train_params.batch_size,
         config.data_augmentation_params if augmented else None,
         seed=config.seed,
         shuffle=augmented,
-        rows=part.rows[positions],
+        rows=known.rows,
+        inputs=known.inputs if config.data_preprocessing.inputs else None,
+        sample_weights=outputs.weights(fractions, quantities),
     )
     return batches, tree, fractions
 
@@ -175,14 +190,22 @@ def _callbacks(config: Config, files: RunFiles) -> list[keras.callbacks.Callback
 
 def predict(model: keras.Model, tree: DecisionTree, part: Part) -> Floats:
     """Predicted fractions of every galaxy of ``part``: shape (galaxies, columns)."""
-    batches = MultiOutputDataGenerator(part.images, None, batch_size=PREDICT_BATCH, rows=part.rows, shuffle=False)
-    return to_fractions(tree, model.predict(batches, verbose=0))
+    return predict_views(model, tree, part).mean
 
 
-def loss_values(losses: Any, model: keras.Model, tree: DecisionTree, part: Part, predicted: Floats) -> dict[str, float]:
-    """What ``losses`` say of ``predicted`` on ``part``: ``total``, and each question where it has its own output."""
-    targets, outputs = (to_targets(model, tree, fractions) for fractions in (part.fractions, predicted))
-    if not isinstance(losses, dict):
-        return {"total": float(losses(targets, outputs))}
-    values = {name: float(loss(targets[name], outputs[name])) for name, loss in losses.items()}
-    return {"total": sum(values.values()), **values}
+def loss_values(config: Config, model: keras.Model, data: GalaxyData, part: Part, seen: Seen) -> dict[str, float]:
+    """What the losses say of predictions of ``part``: ``total``, and each output where there are several.
+
+    The total is their weighted sum without ``balance``; the loss of a quantity is that of the first view.
+    """
+    outputs, losses = Outputs.of(model, data.tree), make_losses(config, model, data.tree, data.train.fractions)
+    quantities = data.by_quantity(part)
+    targets, weights = outputs.targets(part.fractions, quantities), outputs.weights(part.fractions, quantities)
+    predicted = {name: seen.mean[:, data.tree.indices(asked.columns)] for name, asked in outputs.questions.items()}
+    values = {}
+    for name, loss in losses.items():
+        target, weight = (each[name] if isinstance(each, dict) else each for each in (targets, weights))
+        values[name] = float(loss(target, predicted.get(name, seen.raw.get(name)), weight))
+    factors = config.train_params.loss_weights
+    total = sum(factors.get(name, 1.0) * value for name, value in values.items())
+    return {"total": total, **(values if outputs.named else {})}

@@ -22,21 +22,22 @@ from galaxycnn.data.dataset import GalaxyData, prepare
 from galaxycnn.data.split import Split
 from galaxycnn.diagram import draw_network
 from galaxycnn.errors import ConfigError, UserError
-from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.files import atomic_path, write_json
 from galaxycnn.losses import takes_class_weights
 from galaxycnn.machine import machine
+from galaxycnn.measuring import Known, NeverLooked, best_threshold, measure
 from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
-from galaxycnn.models.outputs import per_question
+from galaxycnn.models.outputs import Outputs
 from galaxycnn.models.saving import Recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
-from galaxycnn.tables import answer_table, evaluation_table, in_words, render
+from galaxycnn.reports import part_in_words, part_tables
+from galaxycnn.tables import answer_table, render
 from galaxycnn.training.callbacks import Fitted, read_state
-from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
+from galaxycnn.training.fitting import fit_stage, loss_values
 from galaxycnn.training.precision import precision
 from galaxycnn.tree import Floats
-from galaxycnn.views import fill_mode, predict_views
+from galaxycnn.views import Seen, fill_mode, predict_views
 
 
 @dataclass
@@ -47,9 +48,10 @@ class Run:
         model: the trained network, compiled; pixels 0–255 in, fractions out.
         data: the galaxies it was trained, validated and tested on.
         history: one dict per epoch: losses and metrics of training and validation.
-        predictions: predicted fractions by part, each of shape (galaxies, columns).
+        seen: what was predicted, by part.
         results: the content of ``metrics.json``.
         baseline: what predict-the-mean and predict-the-majority learnt from the training part.
+        threshold: the second of two classes is chosen from this probability on, as was best for the validation part.
         files: what was written.
     """
 
@@ -57,10 +59,16 @@ class Run:
     model: keras.Model
     data: GalaxyData
     history: list[dict[str, float]]
-    predictions: dict[str, Floats]
+    seen: dict[str, Seen]
     results: dict[str, Any]
-    baseline: Baseline
+    baseline: NeverLooked
+    threshold: float | None = None
     files: list[Path] = field(default_factory=list)
+
+    @property
+    def predictions(self) -> dict[str, Floats]:
+        """Predicted fractions by part, each of shape (galaxies, columns)."""
+        return {part: seen.mean.astype(np.float32) for part, seen in self.seen.items()}
 
 
 def train(
@@ -153,8 +161,9 @@ def _begin(config: Config, files: RunFiles, data: GalaxyData, resuming: bool) ->
     builder = CNNBuilder(config, data.tree)
     model = builder.build()
     for stage in builder.family.stages(model):
-        outputs = per_question(stage.model)
-        check_monitor(config.model_params.monitor, config.train_params.metrics, stage.answers(data.tree), outputs)
+        outputs = Outputs.of(stage.model, stage.answers(data.tree))
+        check_monitor(config.model_params.monitor, config.train_params.metrics, outputs)
+    builder.family.adapt(model, data.by_quantity(data.train), data.train.inputs)
     if not len(data.validation):
         config.refuse_to_watch_nothing()
     if not resuming:
@@ -189,17 +198,19 @@ def _fit(
 
 
 def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fitted) -> Run:
-    baseline = Baseline.fit(data.tree, data.train.fractions)
-    losses = make_losses(config, model, data.tree, data.train.fractions)
-    predictions: dict[str, Floats] = {}
-    parts: dict[str, Any] = {}
+    known = {part.name: Known(data.tree, part.fractions, data.by_quantity(part)) for part in data.parts}
+    baseline = NeverLooked.fit(known["train"])
+    seen = {}
     for part in data.parts:
         views = 1 if part.name == "train" else config.evaluation_params.views
-        seen = predict_views(model, data.tree, part, views, fill_mode(config))
-        predictions[part.name] = seen.mean.astype(np.float32)
-        results = evaluate_fractions(data.tree, part.fractions, predictions[part.name], baseline, seed=config.seed)
-        loss = loss_values(losses, model, data.tree, part, predictions[part.name])
-        parts[part.name] = {"loss": loss, **seen.summary(part.fractions), **results}
+        seen[part.name] = predict_views(model, data.tree, part, views, fill_mode(config))
+    threshold = best_threshold(known["validation"], seen["validation"]) if "validation" in seen else None
+    limit = config.evaluation_params.outlier_limit
+    how: dict[str, Any] = {"outlier_limit": limit, "threshold": threshold, "seed": config.seed}
+    parts = {}
+    for part in data.parts:
+        measured = measure(known[part.name], seen[part.name], baseline, **how)
+        parts[part.name] = {"loss": loss_values(config, model, data, part, seen[part.name]), **measured}
     results = {
         "model_name": config.model_name,
         "model_type": config.model_params.model_type,
@@ -212,19 +223,20 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
         "machine": machine(),
         "parts": parts,
     }
-    return Run(config, model, data, fitted.history, predictions, results, baseline)
+    return Run(config, model, data, fitted.history, seen, results, baseline, threshold)
 
 
 def _written(run: Run, files: RunFiles, model: bool, history: bool, plots: bool) -> list[Path]:
     written = [files.config_yaml, files.split]
     if model:
-        recipe = Recipe(run.config, run.data.tree, run.baseline.to_dict())
+        recipe = Recipe(run.config, run.data.tree, run.baseline.to_dict(), run.threshold)
         written += [save_model(run.model, files.model(suffix), recipe) for suffix in (".keras", ".h5")]
         written.append(draw_network(run.model, files.model(".pdf")))
     if history:
         written += files.write_history(run.history)
     for part in run.data.parts[1:]:
-        written.append(files.write_predictions(part.name, part.ids, run.data.tree, run.predictions[part.name]))
+        seen = run.seen[part.name]
+        written.append(files.write_predictions(part.name, part.ids, run.data.tree, seen.mean, seen.quantities))
     return [*written, write_json(files.metrics, run.results), *(_plots(run, files) if plots else [])]
 
 
@@ -234,9 +246,11 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
             part.name,
             part.ids.tolist(),
             part.fractions,
-            run.predictions[part.name],
+            run.seen[part.name].mean,
             run.results["parts"][part.name],
             part.pixels() if part.name == "test" else None,
+            run.data.by_quantity(part),
+            run.seen[part.name].quantities,
         )
         for part in run.data.parts
     ]
@@ -244,8 +258,9 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
     monitor = run.config.model_params.monitor
     written = write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
     for part in ("train", "test"):
-        path = files.confusion(part)
-        written.append(confusion_matrices(run.results["parts"][part], path, part=part, name=run.config.model_name))
+        results, path = run.results["parts"][part], files.confusion(part)
+        if "outputs" in results:
+            written.append(confusion_matrices(results, path, part=part, name=run.config.model_name))
     return written
 
 
@@ -271,7 +286,10 @@ def _log_data(log: logging.Logger, data: GalaxyData) -> None:
 
 def _log_end(log: logging.Logger, run: Run) -> None:
     for part, results in run.results["parts"].items():
-        log.info("%s\n%s", render(evaluation_table(results, part)), in_words(results))
-    log.info("every answer of the test part\n%s", render(answer_table(run.results["parts"]["test"])))
+        for table in part_tables(results, part):
+            log.info("%s", render(table))
+        log.info("%s", part_in_words(results))
+    if "outputs" in run.results["parts"]["test"]:
+        log.info("every answer of the test part\n%s", render(answer_table(run.results["parts"]["test"])))
     for path in run.files:
         log.info("written: %s", path)
