@@ -24,12 +24,14 @@ from galaxycnn.data.sampling import strata
 from galaxycnn.data.split import Split
 from galaxycnn.ensembles import read_predictions, save_ensemble
 from galaxycnn.errors import UserError
-from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.files import atomic_path, write_json
+from galaxycnn.measuring import Known, NeverLooked, measure
 from galaxycnn.plots import EvaluatedPart, write_all
+from galaxycnn.quantities import GaussianMixture, Prediction, best_estimate
 from galaxycnn.training import train
 from galaxycnn.training.callbacks import read_state
 from galaxycnn.tree import DecisionTree, Floats
+from galaxycnn.views import Seen
 
 logger = logging.getLogger("galaxycnn")
 
@@ -41,10 +43,10 @@ class CrossValidation:
     Attributes:
         ids: the galaxies, shape (galaxies,).
         folds: the fold that left each out and predicted it, from 1, shape (galaxies,).
-        truth: vote fractions, shape (galaxies, columns).
+        truth: vote fractions, shape (galaxies, columns), NaN where unknown.
         predicted: predicted fractions, the same shape.
-        results: what :func:`galaxycnn.evaluation.evaluate_fractions` measures on all of them, and ``folds``: number,
-            galaxies and RMSE of each, and the standard deviation of these RMSEs.
+        results: what :func:`galaxycnn.measuring.measure` measures on all of them, and ``folds``: number, galaxies and
+            RMSE of each (of the first quantity, where there is no question), and the standard deviation of these RMSEs.
         files: what was written beside the files of the folds.
     """
 
@@ -81,33 +83,50 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
     data = prepare(config)
     extra = _extra(config)
     galaxies = galaxies_to_share(data, [*extra, *(data.test.ids if without_test else [])])
-    ids, truth = galaxies.ids, galaxies.fractions.astype(np.float64)
-    numbers = np.zeros(len(ids), np.intp)
-    predicted = np.zeros_like(truth)
-    models = []
+    known = Known(data.tree, galaxies.fractions.astype(np.float64), data.by_quantity(galaxies))
+    tables, models = [], []
     splits = draw_folds(config, data.tree, galaxies, folds)
     for number, split in enumerate((split.with_training(extra) for split in splits), start=1):
         files = _finished(config.model_copy(update={"model_name": f"{config.model_name}.fold{number}"}), split)
-        rows = np.searchsorted(ids, split.test)
-        numbers[rows] = number
-        table = read_predictions(files.predictions("test"), data.tree.columns)
-        predicted[rows] = table.loc[split.test].to_numpy()
+        predictions = read_predictions(files.predictions("test")).loc[split.test]
+        tables.append(predictions.assign(fold=number))
         models.append(files.model(".keras"))
-    results = {
-        **evaluate_fractions(data.tree, truth, predicted, Baseline.fit(data.tree, truth), seed=config.seed),
-        "folds": _per_fold(numbers, truth, predicted),
-    }
+    table = pd.concat(tables).loc[galaxies.ids]
+    table.insert(0, "fold", table.pop("fold"))
+    seen = _seen(table, data, config.evaluation_params.views)
+    limit = config.evaluation_params.outlier_limit
+    measured = measure(known, seen, NeverLooked.fit(known), outlier_limit=limit, seed=config.seed)
+    measured.pop("single_view_rmse", None)
+    results = {**measured, "folds": _per_fold(table["fold"].to_numpy(), known, seen)}
     files = RunFiles(config)
     save_ensemble(files.ensemble, dict.fromkeys(models, 1 / folds))
-    part = EvaluatedPart("out-of-fold", ids.tolist(), truth, predicted, results)
+    ids = galaxies.ids.tolist()
+    part = EvaluatedPart(
+        "out-of-fold", ids, known.fractions, seen.mean, results, None, known.quantities, seen.quantities
+    )
     written = [files.ensemble, *write_all(files.plots, data.tree, [part], name=config.model_name)]
-    table = pd.DataFrame(predicted, columns=list(data.tree.columns))
-    table.insert(0, "fold", numbers)
-    table.insert(0, "id", ids)
     with atomic_path(files.out_of_fold) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+        table.to_csv(temporary, index_label="id", float_format="%.6f")
     write_json(files.metrics, {"model_name": config.model_name, "parts": {"out-of-fold": results}})
-    return CrossValidation(ids, numbers, truth, predicted, results, [files.out_of_fold, files.metrics, *written])
+    return CrossValidation(
+        galaxies.ids,
+        table["fold"].to_numpy(),
+        known.fractions,
+        seen.mean,
+        results,
+        [files.out_of_fold, files.metrics, *written],
+    )
+
+
+def _seen(table: pd.DataFrame, data: GalaxyData, views: int) -> Seen:
+    """What a table of predictions says; a stated spread is taken for that of a Gaussian."""
+    fractions = table[list(data.tree.columns)].to_numpy(np.float64)
+    quantities: dict[str, Prediction] = {}
+    for name in data.quantities:
+        quantities[name] = table[name].to_numpy()
+        if f"{name}_spread" in table:
+            quantities[name] = GaussianMixture.single(table[name], table[f"{name}_spread"])
+    return Seen(fractions, np.zeros_like(fractions), fractions, views, quantities)
 
 
 def galaxies_to_share(data: GalaxyData, left_out: Sequence[str] = ()) -> Part:
@@ -193,10 +212,15 @@ def _finished(config: Config, split: Split) -> RunFiles:
     return files
 
 
-def _per_fold(numbers: NDArray[np.intp], truth: Floats, predicted: Floats) -> dict[str, Any]:
+def _per_fold(numbers: NDArray[np.intp], known: Known, seen: Seen) -> dict[str, Any]:
+    """RMSE of each fold, of the fractions or else of the first quantity."""
+    if known.tree.questions:
+        squares = np.square(seen.mean - known.fractions).mean(axis=1)
+    else:
+        name, truth = next(iter(known.quantities.items()))
+        squares = np.square(best_estimate(seen.quantities[name]) - truth)
     each = []
     for number in range(1, numbers.max() + 1):
-        here = numbers == number
-        rmse = float(np.sqrt(np.square(predicted[here] - truth[here]).mean()))
-        each.append({"fold": number, "n": int(here.sum()), "rmse": rmse})
+        here = squares[numbers == number]
+        each.append({"fold": number, "n": len(here), "rmse": float(np.sqrt(np.nanmean(here)))})
     return {"each": each, "rmse_spread": float(np.std([fold["rmse"] for fold in each], ddof=1))}

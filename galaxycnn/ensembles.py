@@ -234,8 +234,8 @@ def _read_weights(path: Path) -> dict[Path, float]:
     return {model: weight / total for model, weight in weights.items()}
 
 
-def read_predictions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Predicted fractions as runs and cross-validations write them: one row per id, and these columns.
+def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Predictions as runs and cross-validations write them: one row per id, and these columns, or all.
 
     Raises:
         UserError: there is no such file, or it has other columns or an id twice.
@@ -246,9 +246,9 @@ def read_predictions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise UserError(f"there are no predictions at {path}; they are written when a run is finished") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as predictions: {error}") from None
-    for column in columns:
+    for column in columns or ():
         if column not in table.columns:
             raise DataError(f"{path} has no column {column!r}{nearest(column, table.columns)}")
     if table.index.duplicated().any():
         raise DataError(f"{path} has {table.index[table.index.duplicated()][0]!r} twice")
-    return table[list(columns)]
+    return table if columns is None else table[list(columns)]

@@ -19,7 +19,7 @@ from small_networks import NETWORKS, img_size, small_params
 
 import galaxycnn
 from galaxycnn.cli import main
-from galaxycnn.config import Config, load_config
+from galaxycnn.config import Config, load_config, save_config
 from galaxycnn.errors import ConfigError, DataError
 from galaxycnn.losses import balanced
 from galaxycnn.losses.quantity_losses import BinLikelihood, MixtureLikelihood, StandardSquaredError
@@ -484,3 +484,19 @@ def test_classes_alone_take_the_threshold_of_the_validation_part(survey, tmp_pat
     run = galaxycnn.train(run_config(survey, tmp_path, *changes, "data_preprocessing.img_size=[16, 16]"))
     assert run.threshold is not None
     assert run.results["parts"]["test"]["classes"]["threshold"] == pytest.approx(run.threshold)
+
+
+@pytest.mark.parametrize("questions", ["[class]", "[]"])
+def test_every_galaxy_is_predicted_out_of_fold(survey, tmp_path, capsys, questions) -> None:
+    classes = "null" if questions == "[]" else "{merger: Disturbed, other: Merging}"
+    changes = f"data_preprocessing.questions={questions}", f"data_preprocessing.classes={classes}"
+    epochs = "train_params.epochs=1", "model_params.quantity_head=mixture"
+    config = run_config(survey, tmp_path, *changes, *epochs)
+    path = tmp_path / "dual.yaml"
+    save_config(config, path)
+    assert main(["crossval", str(path), "--folds", "2"]) == 0
+    assert "σ_NMAD" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "plots" / "dual.oof.csv")
+    assert len(table) == (240 if questions == "[class]" else 210) and table["redshift_spread"].notna().all()
+    results = json.loads((tmp_path / "plots" / "dual" / "metrics.json").read_text())["parts"]["out-of-fold"]
+    assert results["quantities"]["redshift"]["n"] == 210 and ("classes" in results) == (questions == "[class]")

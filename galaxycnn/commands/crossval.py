@@ -23,12 +23,13 @@ def add(commands: Commands) -> None:
 
 def _crossval(arguments: argparse.Namespace) -> None:
     from galaxycnn.crossval import cross_validate
-    from galaxycnn.tables import evaluation_table, in_words
+    from galaxycnn.reports import part_in_words, part_tables
 
     config = chosen_config(arguments)
     done = cross_validate(config, arguments.folds, without_test=arguments.without_test)
-    OUT.print(evaluation_table(done.results, "out-of-fold"))
-    OUT.print(f"{in_words(done.results)}\n")
+    for table in part_tables(done.results, "out-of-fold"):
+        OUT.print(table)
+    OUT.print(f"{part_in_words(done.results)}\n")
     OUT.print(_fold_table(done.results))
     OUT.print()
     print_written(done.files)
@@ -40,9 +41,11 @@ def _fold_table(results: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for fold in results["folds"]["each"]:
         table.add_row(str(fold["fold"]), f"{fold['n']:,}", f"{fold['rmse']:.4f}")
-    low, high = results["overall"]["intervals"]["rmse"]
+    figures = results["overall"] if "overall" in results else next(iter(results["quantities"].values()))
+    low, high = figures["intervals"]["rmse"]
     spread = results["folds"]["rmse_spread"]
-    table.add_row("all", f"{results['n']:,}", f"{results['overall']['rmse']:.4f}", style="bold")
+    galaxies = sum(fold["n"] for fold in results["folds"]["each"])
+    table.add_row("all", f"{galaxies:,}", f"{figures['rmse']:.4f}", style="bold")
     table.caption = f"95 % interval of all {low:.4f} to {high:.4f}; standard deviation between the folds {spread:.4f}"
     table.caption_justify = "left"
     return table

@@ -153,7 +153,9 @@ def _batches(
     config: Config, stage: Stage, model: keras.Model, data: GalaxyData, part: Part, *, augmented: bool
 ) -> tuple[MultiOutputDataGenerator, DecisionTree, Floats]:
     positions, tree, fractions = stage_targets(stage, model, data.tree, part)
-    known = part.only(positions)
+    # Mixed once, so that no batch is of galaxies of which the same is unknown.
+    order = np.random.default_rng(config.seed).permutation(len(positions))
+    known, fractions = part.only(positions[order]), fractions[order]
     outputs, quantities = Outputs.of(stage.model, tree), data.by_quantity(known)
     batches = MultiOutputDataGenerator(
         part.images,
