@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.cluster import KMeans
 
 from galaxycnn.baselines.method import Method
@@ -48,21 +48,38 @@ class GroupMeans(RegressorMixin, BaseEstimator):
         self.groups = groups
         self.seed = seed
 
-    def fit(self, features: NDArray[np.floating], fractions: NDArray[np.floating]) -> GroupMeans:
+    def fit(self, features: NDArray[np.floating], targets: NDArray[np.floating]) -> GroupMeans:
         distinct = len(np.unique(features, axis=0))
         self.kmeans_ = KMeans(min(self.groups, distinct), n_init=4, random_state=self.seed).fit(features)
         members = np.eye(self.kmeans_.n_clusters)[self.kmeans_.labels_]
-        self.means_ = members.T @ fractions / members.sum(axis=0)[:, None]
+        self.means_ = (members / members.sum(axis=0)).T @ targets
         return self
 
     def predict(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         return np.asarray(self.means_[self.kmeans_.predict(features)])
 
 
+class GroupShares(ClassifierMixin, BaseEstimator):
+    """The same for classes: the share of each in the nearest group."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, features: NDArray[np.floating], classes: NDArray[np.integer]) -> GroupShares:
+        self.classes_, positions = np.unique(classes, return_inverse=True)
+        self.means_ = GroupMeans(seed=self.seed).fit(features, np.eye(len(self.classes_))[positions])
+        return self
+
+    def predict_proba(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
+        return self.means_.predict(features)
+
+
 BASELINES.register("central_pixel")(
     Method(
         "mean of the training galaxies whose middle has a like colour (Kaggle's benchmark)",
         central_colour,
-        lambda seed: GroupMeans(seed=seed),
+        fractions=lambda seed: GroupMeans(seed=seed),
+        classes=lambda seed: GroupShares(seed=seed),
+        quantity=lambda seed: GroupMeans(seed=seed),
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.dummy import DummyRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from galaxycnn.baselines.method import Method
 from galaxycnn.registry import BASELINES
@@ -25,10 +25,14 @@ class Constant(RegressorMixin, BaseEstimator):
         return np.full((len(features), self.columns_), float(self.value))
 
 
-def nothing(cutouts: NDArray[np.uint8]) -> NDArray[np.floating]:
-    return np.zeros((len(cutouts), 1))
-
-
-BASELINES.register("all_ones")(Method("1 for every answer (Kaggle's benchmark)", nothing, lambda seed: Constant(1)))
-BASELINES.register("all_zeros")(Method("0 for every answer (Kaggle's benchmark)", nothing, lambda seed: Constant(0)))
-BASELINES.register("mean")(Method("the mean of the training galaxies", nothing, lambda seed: DummyRegressor()))
+BASELINES.register("all_ones")(Method("1 for every answer (Kaggle's benchmark)", None, lambda seed: Constant(1)))
+BASELINES.register("all_zeros")(Method("0 for every answer (Kaggle's benchmark)", None, lambda seed: Constant(0)))
+BASELINES.register("mean")(
+    Method(
+        "the mean of the training galaxies, their commonest class",
+        None,
+        fractions=lambda seed: DummyRegressor(),
+        classes=lambda seed: DummyClassifier(strategy="prior"),
+        quantity=lambda seed: DummyRegressor(),
+    )
+)
