@@ -14,7 +14,19 @@ from typing import NoReturn
 import galaxycnn
 from galaxycnn.errors import UserError, nearest
 
-COMMANDS = ("train", "baseline", "tune", "crossval", "evaluate", "ensemble", "submit", "data", "list")
+COMMANDS = (
+    "train",
+    "baseline",
+    "tune",
+    "crossval",
+    "evaluate",
+    "compare",
+    "explain",
+    "ensemble",
+    "submit",
+    "data",
+    "list",
+)
 """Modules of :mod:`galaxycnn.commands`, in the order of the help text."""
 
 _EXAMPLES = """examples:

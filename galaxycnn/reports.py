@@ -11,11 +11,15 @@ from rich.text import Text
 
 from galaxycnn import detection, quantities
 from galaxycnn.errors import DataError
+from galaxycnn.markdown import markdown
 from galaxycnn.tables import WIDTH, evaluation_table, in_words, number, plain_table, short_limits
 
 Results = dict[str, Any]
 MOST_CLASSES = 3
 """Up to so many classes have a column of their own beside each other; more share one of their mean."""
+
+LONGEST_NAME = 20
+"""Names of models have so many letters in a line."""
 
 ROUNDING = 1e-12
 """Figures below this are 0 but for rounding."""
@@ -156,10 +160,10 @@ def models_table(models: Sequence[ComparedModel]) -> Table:
     """
     table = plain_table()
     (name, *headings, notes), *rows = _model_rows(models, intervals=False)
-    table.add_column(name, min_width=12)
+    table.add_column(name, min_width=min(LONGEST_NAME, max(len(row[0]) for row in rows)), overflow="fold")
     for heading in headings:
         table.add_column(heading.replace(" (", "\n("), justify="right", no_wrap=True)
-    table.add_column(notes, min_width=12)
+    table.add_column(notes, min_width=12, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -178,9 +182,7 @@ def models_markdown(models: Sequence[ComparedModel]) -> str:
         | predict-the-mean | – | – | – | never looks \\| at all |
     """
     heading, *rows = _model_rows(models, intervals=True)
-    ruler = ["---", *["---:"] * (len(heading) - 2), "---"]
-    lines = [heading, ruler, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"|{'|'.join(line)}|" if line is ruler else f"| {' | '.join(line)} |" for line in lines)
+    return markdown(heading, rows, right=range(1, len(heading) - 1))
 
 
 def _model_rows(models: Sequence[ComparedModel], intervals: bool) -> list[list[str]]:
