@@ -185,7 +185,7 @@ case ${1-} in
         shift
         prepare test
         cd "$root"
-        exec "$venv/bin/python" -m pytest "$@"
+        exec "$venv/bin/python" -m pytest -n auto --dist loadfile "$@"
         ;;
     --config | --config=* | *.yaml | *.yml)
         prepare run

@@ -137,7 +137,7 @@ def test_words_reach_the_command_line_from_the_callers_folder(
 
 
 def test_the_word_test_runs_pytest_in_the_checkout_with_tools_installed_once(installed: Checkout) -> None:
-    pytest_call = f"python [-m] [pytest] [-k] [a b] in {installed.root}"
+    pytest_call = f"python [-m] [pytest] [-n] [auto] [--dist] [loadfile] [-k] [a b] in {installed.root}"
     assert installed.run("test", "-k", "a b").returncode == 0
     assert installed.calls() == ["pip install -r requirements-dev.lock", pytest_call]
     assert installed.run("test", "-k", "a b").returncode == 0
