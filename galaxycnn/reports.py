@@ -219,9 +219,13 @@ def _figure(results: Results | None, keys: Sequence[Any], intervals: bool, digit
         figure, limits = figure[key], limits[key]
     if figure is None:
         return "–"
-    words = f"{figure:.{digits}f}"
+
+    def rounded(value: float) -> str:
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
+
+    words = rounded(figure)
     if intervals and None not in limits:
-        words += f" [{limits[0]:.{digits}f}, {limits[1]:.{digits}f}]"
+        words += f" [{rounded(limits[0])}, {rounded(limits[1])}]"
     return words.replace("-", "\N{MINUS SIGN}")
 
 

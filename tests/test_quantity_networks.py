@@ -479,6 +479,16 @@ def test_redshift_alone(survey, tmp_path, head) -> None:
     assert {"loss", "rmse", "val_rmse"} <= set(run.history[-1])
 
 
+def test_what_is_trained_several_times_is_measured_once(survey, tmp_path) -> None:
+    changes = "data_preprocessing.sampling=oversample", "train_params.epochs=1", "data_preprocessing.img_size=[16, 16]"
+    rare = "data_preprocessing.classes={merger: Disturbed, other: Merging}", "data_preprocessing.quantities=[]"
+    run = galaxycnn.train(run_config(survey, tmp_path, *changes, *rare), save_plots=False)
+    ids = [part.ids for part in run.data.parts]
+    assert len(np.unique(np.concatenate(ids))) == sum(map(len, ids)) == 240
+    shares = run.data.train.fractions.mean(axis=0)
+    np.testing.assert_allclose(run.baseline.answers.fractions, shares, rtol=1e-6)
+
+
 def test_classes_alone_take_the_threshold_of_the_validation_part(survey, tmp_path) -> None:
     changes = "data_preprocessing.quantities=[]", "model_params.version=5", "train_params.epochs=1"
     run = galaxycnn.train(run_config(survey, tmp_path, *changes, "data_preprocessing.img_size=[16, 16]"))

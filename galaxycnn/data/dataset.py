@@ -90,6 +90,12 @@ class GalaxyData:
         """Train, validation and test; those that have galaxies."""
         return tuple(part for part in (self.train, self.validation, self.test) if len(part))
 
+    @property
+    def once(self) -> GalaxyData:
+        """The same with each galaxy of an over-sampled training part once, as it is to be measured."""
+        _, first = np.unique(self.train.ids, return_index=True)
+        return replace(self, train=self.train.only(np.sort(first)))
+
     def by_quantity(self, part: Part) -> dict[str, NDArray[np.float32]]:
         """The quantities of a part's galaxies by name, each of shape (galaxies,)."""
         return dict(zip(self.quantities, part.quantities.T, strict=True))

@@ -107,7 +107,7 @@ def train(
         data = prepare(config, Split.load(files.split) if resuming else split)
         _log_data(log, data)
         model, builder = _begin(config, files, data, resuming)
-        run = _evaluated(config, model, data, _fit(config, files, model, builder, data))
+        run = _evaluated(config, model, data.once, _fit(config, files, model, builder, data))
         run.files += _written(run, files, save_model, save_history, save_plots)
         files.forget_state()
         _log_end(log, run)
