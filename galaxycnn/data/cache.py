@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.catalogue import Catalogue, Kind, Problem
+from galaxycnn.data.cutouts import Unusable, centre_box, cut_out, eight_bits, is_blank
 from galaxycnn.data.pictures import Content, PictureReader, StoredPicture
 from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
@@ -35,12 +36,6 @@ FORMAT = 3
 
 BATCH = 32
 """Files that a thread decodes before it reports."""
-
-
-class _Unusable(Exception):
-    def __init__(self, kind: Kind, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ def read_cutout(file: str | Path | bytes, preprocessing: DataPreprocessing) -> N
     content = file if isinstance(file, bytes) else Path(file).read_bytes()
     try:
         return _decode(content, preprocessing)[0]
-    except _Unusable as error:
+    except Unusable as error:
         raise DataError(f"{'the image' if isinstance(file, bytes) else file}: {error}") from error
 
 
@@ -123,49 +118,17 @@ def _decode(
         image: Image.Image
         image = Image.open(io.BytesIO(content)) if isinstance(content, bytes) else Image.fromarray(content)
         width, height = image.size
-        box = _crop_box(width, height, crop_size or (preprocessing.crop_size if preprocessing.crop else None))
-        mode = "L" if preprocessing.grayscale else "RGB"
-        rows, columns, channels = preprocessing.input_shape
-        image = _eight_bits(image).convert(mode)
-        image = image.resize((columns, rows), Image.Resampling.LANCZOS, box=box)
-    except _Unusable:
+        box = centre_box(width, height, crop_size or (preprocessing.crop_size if preprocessing.crop else None))
+        cutout = cut_out(eight_bits(image), preprocessing, box)
+    except Unusable:
         raise
     except UnidentifiedImageError as error:
-        raise _Unusable("corrupt", "not an image, or its beginning is damaged") from error
+        raise Unusable("corrupt", "not an image, or its beginning is damaged") from error
     except Exception as error:  # a decoder may raise anything at all on damaged bytes
-        raise _Unusable("corrupt", str(error) or type(error).__name__) from error
-    cutout = np.asarray(image).reshape(rows, columns, channels)
-    if _is_blank(cutout):
-        raise _Unusable("blank", "its middle is a single colour, as in an error page of an image server")
+        raise Unusable("corrupt", str(error) or type(error).__name__) from error
+    if is_blank(cutout):
+        raise Unusable("blank", "its middle is a single colour, as in an error page of an image server")
     return cutout, (height, width)
-
-
-def _is_blank(cutout: NDArray[np.uint8]) -> bool:
-    """Whether the inner half does not vary; of 12,434 real cutouts the flattest varies by 45 levels."""
-    top, left = cutout.shape[0] // 4, cutout.shape[1] // 4
-    inner = cutout[top : cutout.shape[0] - top, left : cutout.shape[1] - left]
-    return bool((np.ptp(inner, axis=(0, 1)) <= 2).all())
-
-
-def _crop_box(width: int, height: int, size: int | None) -> tuple[int, int, int, int]:
-    if size is None:
-        return 0, 0, width, height
-    if size > min(width, height):
-        raise _Unusable("small", f"it has {width}x{height} pixels, the crop is {size}x{size}")
-    left, top = (width - size) // 2, (height - size) // 2
-    return left, top, left + size, top + size
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit greyscale scaled to 8 bits; anything else as it is."""
-    if image.mode == "F":
-        raise _Unusable("corrupt", "it has floating-point pixels, whose range is not known: save it with 8 or 16 bits")
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise _Unusable("corrupt", "it has 32-bit pixels: save it with 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 # -- the packed array ----------------------------------------------------------------------------
@@ -219,18 +182,18 @@ def _fill(images: NDArray[np.uint8], catalogue: Catalogue, preprocessing: DataPr
     pictures, crops = catalogue.pictures, catalogue.crop_sizes.tolist()
     digests = np.zeros((len(pictures), 16), np.uint8)
     sizes = np.zeros((len(pictures), 2), np.int32)
-    problems: dict[int, _Unusable] = {}
+    problems: dict[int, Unusable] = {}
 
     def decode(start: int) -> range:
         rows = range(start, min(start + BATCH, len(pictures)))
         for row, content in zip(rows, reader.read(pictures[rows.start : rows.stop]), strict=True):
             try:
                 if isinstance(content, OSError):
-                    raise _Unusable("corrupt", content.strerror or str(content)) from content
+                    raise Unusable("corrupt", content.strerror or str(content)) from content
                 encoded = content if isinstance(content, bytes) else content.tobytes()
                 digests[row] = np.frombuffer(blake2b(encoded, digest_size=16).digest(), np.uint8)
                 images[row], sizes[row] = _decode(content, preprocessing, crops[row])
-            except _Unusable as problem:
+            except Unusable as problem:
                 problems[row] = problem
         return rows
 
