@@ -91,7 +91,7 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
         predictions = read_predictions(files.predictions("test")).loc[split.test]
         tables.append(predictions.assign(fold=number))
         models.append(files.model(".keras"))
-    table = pd.concat(tables).loc[galaxies.ids]
+    table = pd.concat(tables).reindex(galaxies.ids)
     table.insert(0, "fold", table.pop("fold"))
     seen = _seen(table, data, config.evaluation_params.views)
     limit = config.evaluation_params.outlier_limit

@@ -31,7 +31,7 @@ def reference() -> dict[str, str]:
 def keys_in(values: dict[str, Any], path: str = "") -> Iterator[str]:
     for key, value in values.items():
         yield f"{path}{key}"
-        if isinstance(value, dict) and key not in ("loss_params", "classes"):
+        if isinstance(value, dict) and key not in ("loss_params", "loss_weights", "classes"):
             yield from keys_in(value, f"{path}{key}.")
 
 

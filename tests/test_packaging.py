@@ -173,7 +173,7 @@ def test_every_import_of_the_package_is_a_declared_dependency() -> None:
     extras = [r for name in _setup()["options.extras_require"] if name != "test" for r in _extra(name)]
     declared = {canonicalize_name(r.name) for r in _runtime() + extras}
     homes = {"sklearn": ["scikit-learn"]} | packages_distributions()  # Python 3.10 does not find this one
-    backends = {"torch"}  # asked only where the user runs Keras on it
+    backends = {"jax", "torch"}  # asked only where the user runs Keras on it
     foreign = set(_imported()) - sys.stdlib_module_names - backends - {"galaxycnn"}
     undeclared = {name for name in foreign if not declared & {canonicalize_name(h) for h in homes.get(name, [name])}}
     assert not undeclared

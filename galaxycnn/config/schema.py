@@ -297,8 +297,8 @@ class TrainParams(Section):
     loss_params: dict[str, Any] = {}
     """Parameters of the loss (see the table of losses)."""
     loss_weights: dict[str, Positive] = {}
-    """Factors of the losses where there are several outputs, by their names (`{class: 10, redshift: 1}`); others have 1.
-    The loss of a quantity is in standard deviations of the training part."""
+    """Factors of the losses of several outputs, by their names (`{class: 10, redshift: 1}`); others have 1. The loss of
+    a quantity is in standard deviations of the training part."""
     balance: Literal["fixed", "uncertainty"] = "fixed"
     """Whether several losses are added as they are, or each relative to its own size, as learned uncertainties do. The
     loss of a `mixture`, which learns its uncertainty itself, is always added as it is."""

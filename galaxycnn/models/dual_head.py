@@ -59,9 +59,9 @@ class DualHead(BackboneFamily):
     """Blocks of Conv2D 3×3, ReLU and MaxPool, a dense layer, then a head for classes and one for each quantity.
 
     Source: Kempster-Taylor, "Classifying Merging Galaxies and Estimating Redshifts Using a Dual-Objective CNN",
-    section 3.3 and table 3. Its text says how many blocks there are and what is in them, not how wide they are: here 32
-    filters, doubled from block to block, and 128 dense units, as is common. Parameters for 64×64 pixels, two classes and
-    a linear redshift: 1,142,341, 915,141, 2,117,445, 4,786,213 and, for classes alone, 915,010.
+    section 3.3 and table 3. Its text says how many blocks there are and what is in them, not how wide they are: here
+    32 filters, doubled from block to block, and 128 dense units, as is common. Parameters for 64×64 pixels, two classes
+    and a linear redshift: 1,142,341, 915,141, 2,117,445, 4,786,213 and, for classes alone, 915,010.
     """
 
     Params = DualHeadParams
