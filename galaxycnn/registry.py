@@ -76,3 +76,4 @@ AUGMENTATIONS: Registry[Any] = Registry("augmentation", "galaxycnn.data.augmenta
 LAYOUTS: Registry[Any] = Registry("data layout", "galaxycnn.data.layouts")
 BASELINES: Registry[Any] = Registry("baseline", "galaxycnn.baselines")
 EXPLANATIONS: Registry[Any] = Registry("explanation", "galaxycnn.explain")
+CONTROLS: Registry[Any] = Registry("control", "galaxycnn.controls")
