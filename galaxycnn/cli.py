@@ -21,7 +21,6 @@ COMMANDS = (
     "crossval",
     "evaluate",
     "compare",
-    "predict",
     "explain",
     "controls",
     "ensemble",
