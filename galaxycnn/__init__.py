@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from galaxycnn.evaluating import evaluate
     from galaxycnn.models import CNNBuilder
     from galaxycnn.models.saving import load_model
+    from galaxycnn.predicting import predict
     from galaxycnn.training import train
     from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
@@ -31,6 +32,7 @@ _HOMES = {
     "evaluate": "galaxycnn.evaluating",
     "load_config": "galaxycnn.config",
     "load_model": "galaxycnn.models.saving",
+    "predict": "galaxycnn.predicting",
     "train": "galaxycnn.training",
 }
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "evaluate",
     "load_config",
     "load_model",
+    "predict",
     "train",
 ]
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "crossval",
     "evaluate",
     "compare",
+    "predict",
     "explain",
     "controls",
     "ensemble",

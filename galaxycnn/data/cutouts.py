@@ -28,7 +28,8 @@ def cut_out(image: Image.Image, preprocessing: DataPreprocessing, box: Box) -> N
         image: with 8 bits; a palette, CMYK and transparency become plain colours.
     """
     rows, columns, channels = preprocessing.input_shape
-    plain = image.convert("L" if preprocessing.grayscale else "RGB")
+    mode = "L" if preprocessing.grayscale else "RGB"
+    plain = image if image.mode == mode else image.convert(mode)
     return np.asarray(plain.resize((columns, rows), Image.Resampling.LANCZOS, box=box)).reshape(rows, columns, channels)
 
 
