@@ -55,6 +55,10 @@ class LRP(Method):
     inputs, as in Zennit, Anders et al. 2021, arXiv:2106.13200), zᴮ at the pixels. Batch normalisation is merged into
     the convolution before it. It covers flat graphs of convolutions, dense layers, poolings, sums and rectifiers.
 
+    In deep networks γ makes the maps of different questions alike (Sixt, Granz and Landgraf 2020, arXiv:1912.09818):
+    those of an EfficientNet-Lite0 correlated by 1.00 where those of occlusion did by 0.91, those of a network of four
+    convolutions by 0.60 where those of occlusion did by 0.53.
+
     Args:
         gamma: by how much inputs that agree in sign with the sum are favoured.
         epsilon: how much relevance is absorbed where a sum is small, as a share of the typical sum of the layer.

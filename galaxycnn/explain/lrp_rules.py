@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from galaxycnn.explain.gradients import Tensor, gradients
 from galaxycnn.explain.network import tensor
 
+_NOTHING = 1e-12
+"""What a sum is at least, so that one of nothing can be divided by."""
+
 
 @dataclass(frozen=True)
 class Weighted:
@@ -97,8 +100,8 @@ def spread(
     """
     out = through(*inputs)
     axes = tuple(range(1, len(out.shape)))
-    typical = ops.sqrt(ops.mean(ops.square(out), axis=axes, keepdims=True)) + 1e-12
-    share = relevance / (out + epsilon * typical * ops.where(out >= 0, 1.0, -1.0))
+    typical = ops.sqrt(ops.mean(ops.square(out), axis=axes, keepdims=True))
+    share = relevance / (out + (epsilon * typical + _NOTHING) * ops.where(out >= 0, 1.0, -1.0))
 
     def weighted(*inputs: Tensor) -> Tensor:
         out = through(*inputs)

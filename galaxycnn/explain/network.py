@@ -156,6 +156,11 @@ class Scores:
         others = {name: values[galaxies] for name, values in self.others.items()}
         return replace(self, answers=self.answers[galaxies], others=others)
 
+    def repeated(self, times: int) -> Scores:
+        """The same of as many copies of the galaxies, one set after the other."""
+        others = {name: np.concatenate([values] * times) for name, values in self.others.items()}
+        return replace(self, answers=np.tile(self.answers, (times, 1)), others=others)
+
     def __call__(self, cutouts: Tensor) -> Tensor:
         """Scores (galaxies, names) of cutouts (galaxies, height, width, channels)."""
         outputs = self.network.outputs(cutouts, {name: tensor(values) for name, values in self.others.items()})

@@ -68,7 +68,7 @@ def grids(model: keras.Model, entry: Grid = PIXELS) -> dict[str, Grid]:
         if isinstance(layer, keras.Model):
             inner = grids(layer, before)
             found |= inner
-            before = inner[layer.output._keras_history.operation.name] if hasattr(layer.output, "shape") else before
+            before = list(inner.values())[-1]
         found[layer.name] = _after(layer, before)
     return found
 

@@ -29,6 +29,8 @@ STRONGEST = 0.5
 """How much of the galaxy's own light a map covers where it is largest."""
 BRIGHTENED = 0.8
 """Exponent of the galaxy's light, so that faint arms are seen under a map."""
+SMOOTHED = 1 / 40
+"""Standard deviation of what maps are smoothed by, in sides of the cutout: single pixels cannot be seen."""
 LEVEL = 0.5
 """Share of the largest value that is outlined."""
 
@@ -61,7 +63,7 @@ def explanation_tree(
     """Draw a galaxy and beside it, from left to right down the tree, the map of each question.
 
     Orange is what speaks for an answer, outlined where it is above half of its largest value; blue is what speaks
-    against it. Questions that the galaxy does not come to are pale.
+    against it. Maps are smoothed by a fortieth of the cutout. Questions that the galaxy does not come to are pale.
 
     Args:
         tree: the questions.
@@ -121,12 +123,13 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.imshow(panel.image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
     else:
         size = PIXELS, round(PIXELS * grey.shape[0] / grey.shape[1])
-        heat = cv2.resize(panel.heat.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        heat = cv2.resize(panel.heat.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        heat = cv2.GaussianBlur(heat, (0, 0), SMOOTHED * PIXELS)
         largest = float(np.abs(heat).max())
         heat = heat / largest if largest > 0 else heat
         axes.imshow(painted(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC).clip(0, 1), heat))
         if heat.max() > LEVEL:
-            axes.contour(cv2.GaussianBlur(heat, (0, 0), 2), [LEVEL], colors=[ORANGE], linewidths=0.9)
+            axes.contour(heat, [LEVEL], colors=[ORANGE], linewidths=0.9)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)
