@@ -24,13 +24,15 @@ import galaxycnn
 from galaxycnn.cli import main
 from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.cache import read_cutout
+from galaxycnn.data.cutouts import cut_out
 from galaxycnn.ensembles import save_ensemble
 from galaxycnn.errors import DataError, UserError
-from galaxycnn.models.saving import load_model, save_model
+from galaxycnn.models.saving import load_model, read_recipe, save_model
 from galaxycnn.predicting import Options, predict_to_file, running
 from galaxycnn.predicting.images import ENDINGS, as_images
 from galaxycnn.predicting.rows import readable_names
 from galaxycnn.predicting.typical import Typical, Watched, read_typical, store_typical
+from galaxycnn.training import train
 from galaxycnn.tree import GALAXY_ZOO_2
 
 COLUMNS = list(GALAXY_ZOO_2.columns)
@@ -204,8 +206,6 @@ def test_quantities_and_inputs(tmp_path: Path) -> None:
     pre = {"img_size": [16, 16], "questions": ["Class1"], "quantities": ["z"], "inputs": ["pxscale"]}
     params = {"model_type": "dual_head", "version": 3, "quantity_head": "mixture"}
     config = configured(folder, "z", data_preprocessing=pre, model_params=params)
-    from galaxycnn.training import train
-
     train(config, save_plots=False)
     files = sorted((folder / "data" / "images_training_rev1").iterdir())[:3]
     table = pd.DataFrame({"file": [str(path) for path in files], "pxscale": [0.2, None, 0.4]})
@@ -221,21 +221,19 @@ def test_quantities_and_inputs(tmp_path: Path) -> None:
 
 def test_what_is_not_like_the_training_is_flagged(model: Path, tmp_path: Path) -> None:
     network, rng = load_model(model), np.random.default_rng(0)
-    watched = Watched(network)
-    known = np.stack([np.asarray(Image.fromarray(pixels(seed)).resize((16, 16))) for seed in range(300)])
+    watched, settings = Watched(network), DataPreprocessing(img_size=[16, 16])
+    known = np.stack([cut_out(Image.fromarray(pixels(seed)), settings, (0, 0, 40, 40)) for seed in range(300)])
     said = watched.predict_on_batch(known)
     np.testing.assert_allclose(said, network.predict_on_batch(known), atol=1e-6)
     features = watched.features()
     copies = []
     for suffix in (".keras", ".h5"):
-        from galaxycnn.models.saving import read_recipe
-
         path = save_model(network, tmp_path / f"typical{suffix}", read_recipe(model))
         assert read_typical(path) is None
         store_typical(path, Typical.fit(features[:200], features[200:]))
         copies.append(path)
     ordinary = np.stack([pixels(seed) for seed in range(1000, 1100)])
-    strange = np.stack([rng.integers(0, 255, (40, 40, 3)).astype(np.uint8), np.tile(pixels(1)[:8, :8] * 3, (5, 5, 1))])
+    strange = np.stack([rng.integers(0, 255, (40, 40, 3)).astype(np.uint8), 255 - pixels(1)])
     for path in copies:
         usual, odd = galaxycnn.predict(ordinary, path), galaxycnn.predict(strange, path)
         assert usual["flags"].str.contains("atypical").mean() < 0.1 and 0.3 < usual["atypicality"].mean() < 0.7
