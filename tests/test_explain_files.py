@@ -62,6 +62,8 @@ def test_the_command(model: Path, images: Path, tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     assert "2 figures, mean.png, attention.csv" in " ".join(shown.split())
     assert set(pd.read_csv(tmp_path / "out" / "attention.csv")["question"]) == {"Class3", "Class6"}
+    assert main(["list", "explanations"]) == 0
+    assert "occlusion   " in capsys.readouterr().out
     assert main([*words, "--method", "occlusion", "--layer", "relu1"]) == 2
     assert "looks at no layer" in capsys.readouterr().err
     assert main([*words, "--question", "bars"]) == 2

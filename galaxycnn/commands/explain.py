@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("-o", "--output", default="explained", metavar="FOLDER", help="default: explained")
     question = "a question such as bar or Class3, or a quantity (may be repeated; default: all)"
     parser.add_argument("--question", action="append", default=[], metavar="NAME", help=question)
-    methods = "gradcam, gradcam++, integrated_gradients, occlusion, lrp, attention_rollout (default: gradcam)"
+    methods = "one of 'galaxycnn list explanations' (default: gradcam)"
     parser.add_argument("--method", default="gradcam", metavar="METHOD", help=methods)
     layer = "the layer that Grad-CAM looks at (default: the last with a feature map)"
     parser.add_argument("--layer", metavar="NAME", help=layer)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from galaxycnn.commands.words import OUT, Commands, command, config_files
-from galaxycnn.registry import AUGMENTATIONS, BASELINES, HEADS, LOSSES, MODELS, Registry
+from galaxycnn.registry import AUGMENTATIONS, BASELINES, EXPLANATIONS, HEADS, LOSSES, MODELS, Registry
 
 Lines = list[tuple[str, str]]
 """Names, each with what it is."""
@@ -48,5 +48,6 @@ _LISTS: dict[str, Callable[[], Lines]] = {
     "losses": partial(_entries, LOSSES, _first_line),
     "augmentations": partial(_entries, AUGMENTATIONS, attrgetter("description")),
     "baselines": partial(_entries, BASELINES, attrgetter("text")),
+    "explanations": partial(_entries, EXPLANATIONS, _first_line),
     "configs": _configs,
 }
