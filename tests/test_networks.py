@@ -237,7 +237,12 @@ def test_positions_tell_equal_patches_apart() -> None:
 
 def test_answers_are_read_off_the_class_token_or_off_all_patches() -> None:
     with_token, without = (small_config("vit", class_token=token) for token in (True, False))
-    assert CNNBuilder(with_token).build().get_layer("class_token").output.shape == (None, 1, 8)
+    model = CNNBuilder(with_token).build()
+    read = model.get_layer("class_token")
+    assert read.output.shape == (None, 1, 8)
+    both = keras.Model(model.inputs, [read.input, read.output])(pixels(with_token))
+    tokens, token = map(ops.convert_to_numpy, both)
+    np.testing.assert_array_equal(token[:, 0], tokens[:, -1])
     assert CNNBuilder(without).build().get_layer("patch_map").output.shape == (None, 5, 4, 8)
 
 

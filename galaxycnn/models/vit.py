@@ -73,7 +73,7 @@ class ViT(BackboneFamily):
             x = self._block(x, f"block{number}")
         if not self.params.class_token:
             return layers.Reshape((*grid, width), name="patch_map")(_normalized(x, "norm"))
-        x = layers.Cropping1D((0, grid[0] * grid[1]), name="class_token")(x)
+        x = layers.Cropping1D((grid[0] * grid[1], 0), name="class_token")(x)
         return _normalized(layers.Flatten(name="features")(x), "norm")
 
     def _block(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
