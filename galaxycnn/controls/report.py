@@ -19,6 +19,8 @@ ALONE = "without_the_source"
 LABELS = "with_other_labels"
 """The control that changes no galaxy: a floor, not something that a network may need."""
 
+MINUS = "\N{MINUS SIGN}"
+
 LITTLE_SKY = 0.25
 """From this share of cutouts without sky on, the sky is hardly put to the test."""
 
@@ -26,7 +28,7 @@ LITTLE_SKY = 0.25
 def control_tables(results: Results, galaxies: str) -> list[Table]:
     """One table per output of :func:`galaxycnn.controls.measure_controls`: the scores of each control, with intervals.
 
-    A star stands where the 95 % interval of the change from the galaxies as they are leaves out 0.
+    A star stands for a change from the galaxies as they are whose 95 % interval leaves out 0.
     """
     return [
         _table(scores, f"{galaxies}: {output} of {results['n']:,} galaxies")
@@ -36,7 +38,7 @@ def control_tables(results: Results, galaxies: str) -> list[Table]:
 
 def _table(scores: Results, title: str) -> Table:
     table = plain_table(title)
-    table.caption, table.caption_justify = "* changed: the 95 % interval of the change leaves out 0", "left"
+    table.caption, table.caption_justify = "* changed (95 %)", "left"
     table.add_column("galaxies")
     for score in scores:
         table.add_column(f"{score}\n[95 %]  ", justify="right", no_wrap=True)
@@ -67,20 +69,20 @@ def _sentences(output: str, scores: Results) -> list[str]:
     told = []
     if worse:
         ordered = sorted(worse, key=lambda name: -abs(worse[name]["change"]))
-        listed = ", ".join(f"{words(name)} to {_left(scores, score, name)}" for name in ordered)
-        told.append(f"{output}: {score} {'falls' if _better(score) > 0 else 'rises'} from {usual} {listed}")
+        listed = ", ".join(f"to {_left(scores, score, name)}" for name in ordered)
+        told.append(f"{output}: {score} of {usual} {'falls' if _better(score) > 0 else 'rises'} {listed}")
     same = [name for name in controls if name not in worse]
     if same:
         listed = ", ".join(f"{words(name)} ({_number(controls[name]['value'], score)})" for name in same)
-        told.append(f"{output}: {score} of {usual} is no worse {listed}")
+        told.append(f"{output}: {score} of {usual} is not measurably worse {listed}")
     return [*told, f"{output}: {_of_the_sky(scores)}"] if ALONE in controls else told
 
 
 def _left(scores: Results, score: str, name: str) -> str:
     """What a score is under a control, and what is left of what the network knows."""
-    told = _number(scores[score]["controls"][name]["value"], score)
+    value = _number(scores[score]["controls"][name]["value"], score)
     informed = [f"{each} {_number(scores[each]['controls'][name]['value'])}" for each in scores if each in INFORMED]
-    return f"{told} ({', '.join(informed)})"
+    return f"{value} {words(name)} ({', '.join(informed)})"
 
 
 def _of_the_sky(scores: Results) -> str:
@@ -89,11 +91,10 @@ def _of_the_sky(scores: Results) -> str:
     figures = scores[score]["controls"][ALONE]
     if None in figures["interval"]:
         return "too few galaxies to know whether the sky alone tells the network anything"
-    low, high = map(_number, figures["interval"])
-    told = f"({score} {_number(figures['value'])} [{low} {high}] without the source)"
+    told = f"({score} {_number(figures['value'])} {_interval(figures['interval'])} without the source)"
     if figures["interval"][0] > 0:
-        return f"careful: the sky alone tells the network something {told}"
-    return f"the sky alone tells the network nothing {told}"
+        return f"careful: the sky alone, neighbours included, tells the network something {told}"
+    return f"the sky alone tells the network nothing measurable {told}"
 
 
 def _better(score: str) -> int:
@@ -127,13 +128,18 @@ def _number(value: float | None, score: str = "") -> str:
     if value is None:
         return "-"
     digits = 1 if abs(value) >= 10 else 4 if score in LOWER_IS_BETTER else 2
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+
+
+def _interval(ends: list[float], score: str = "") -> str:
+    """Both ends, without the 0 before the point."""
+    told = (_number(end, score) for end in ends)
+    return f"[{' '.join(each.replace('0.', '.', 1) if each.lstrip(MINUS)[0] == '0' else each for each in told)}]"
 
 
 def _cell(score: str, figures: Results) -> str:
     """A score with its interval, and a star where it has changed."""
-    low, high = figures["interval"]
     told = _number(figures["value"], score)
-    if low is not None and high is not None:
-        told += f" [{_number(low, score)} {_number(high, score)}]"
+    if None not in figures["interval"]:
+        told += f" {_interval(figures['interval'], score)}"
     return f"{told} {'*' if _changed(figures) else ' '}"

@@ -72,8 +72,7 @@ class Scenes:
             >>> [int(images[0, 28:36, 28:36].mean()) for images in (scenes.cutouts, scenes.sky)]
             [126, 19]
         """
-        source, clear, radius = _found(cutouts)
-        share = np.stack([_faded(each, _edge(cutouts)) for each in source])
+        share, clear, radius = _found(cutouts)
         level = np.stack([np.median(image[mask], axis=0) for image, mask in zip(cutouts, clear, strict=True)])
         pieces = _pieces(cutouts, share > 0, clear, generator)
         sky = _blend(pieces - level[:, None, None], cutouts - level[:, None, None], share, level)
@@ -113,8 +112,8 @@ class Scenes:
         return large.on(self.sky, self.level)
 
 
-def _found(cutouts: Images) -> tuple[Mask, Mask, Floats]:
-    """The pixels of the sources, those of clear sky, (galaxies, height, width), and half-light radii in pixels."""
+def _found(cutouts: Images) -> tuple[Floats, Mask, Floats]:
+    """The share of the sources, the pixels of clear sky, both (galaxies, height, width), half-light radii in pixels."""
     side = float(np.sqrt(np.prod(cutouts.shape[1:3])))
     blur = max(0.75, side / 64)
     sky = subtract_sky(cutouts)
@@ -131,10 +130,11 @@ def _found(cutouts: Images) -> tuple[Mask, Mask, Floats]:
     reach = np.where(sources.target > 0, MARGIN * faded.argmax(axis=1), UNSEEN * side)
     source = (ellipse.radius <= reach[:, None, None]) | sources.galaxy
 
-    clear = ~source & (smooth < (dark + np.maximum(FAINTEST, NOISE_LIMIT * noise))[:, None, None])
+    share = np.stack([_faded(each, _edge(cutouts)) for each in source])
+    clear = (share == 0) & (smooth < (dark + np.maximum(FAINTEST, NOISE_LIMIT * noise))[:, None, None])
     filled = ~clear.any(axis=(1, 2))
     clear[filled] = corner[filled]
-    return source, clear, half
+    return share, clear, half
 
 
 def _dark_corner(grey: Floats) -> tuple[Mask, Floats, Floats]:
