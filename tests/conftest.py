@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # threads that share a core wait for each other, most of the time
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
+
 settings.register_profile("galaxycnn", deadline=None)
 settings.load_profile("galaxycnn")
 
