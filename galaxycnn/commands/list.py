@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from galaxycnn.commands.words import OUT, Commands, command, config_files
-from galaxycnn.registry import AUGMENTATIONS, BASELINES, EXPLANATIONS, HEADS, LOSSES, MODELS, Registry
+from galaxycnn.registry import (
+    AUGMENTATIONS,
+    BASELINES,
+    CONTROLS,
+    EXPLANATIONS,
+    HEADS,
+    LOSSES,
+    MODELS,
+    QUANTITY_HEADS,
+    Registry,
+)
 
 Lines = list[tuple[str, str]]
 """Names, each with what it is."""
@@ -45,9 +55,11 @@ def _header(path: Path) -> str:
 _LISTS: dict[str, Callable[[], Lines]] = {
     "models": partial(_entries, MODELS, _first_line),
     "heads": partial(_entries, HEADS, _first_line),
+    "quantity_heads": partial(_entries, QUANTITY_HEADS, _first_line),
     "losses": partial(_entries, LOSSES, _first_line),
     "augmentations": partial(_entries, AUGMENTATIONS, attrgetter("description")),
     "baselines": partial(_entries, BASELINES, attrgetter("text")),
     "explanations": partial(_entries, EXPLANATIONS, _first_line),
+    "controls": partial(_entries, CONTROLS, _first_line),
     "configs": _configs,
 }
