@@ -117,7 +117,7 @@ def test_every_source_gives_the_same_galaxies(model: Path, tmp_path: Path) -> No
     for number, image in enumerate(stack):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     with h5py.File(tmp_path / "all.h5", "w") as file:
-        file["images"], file["ra"] = stack, np.arange(4.0)
+        file["images"], file["ra"], file["id"] = stack, np.arange(4.0), [11, 12, 13, 14]
     table = pd.DataFrame({"objid": [7, 8, 9, 10], "file": [f"{n}.png" for n in range(4)], "ra": [1.5, 2, 3, 4]})
     table.to_csv(tmp_path / "list.csv", index=False)
     table.assign(file=[str(n) for n in range(4)]).to_csv(tmp_path / "without_endings.csv", index=False)
@@ -137,7 +137,10 @@ def test_every_source_gives_the_same_galaxies(model: Path, tmp_path: Path) -> No
         found = galaxycnn.predict(frame, model, folder=tmp_path)
         assert found["ra"].tolist() == [1.5, 2, 3, 4] and found["id"].tolist() == ["7", "8", "9", "10"]
         np.testing.assert_allclose(found[COLUMNS], expected, atol=1e-6)
-    assert galaxycnn.predict(tmp_path / "all.h5", model)["ra"].tolist() == [0, 1, 2, 3]
+    stored = galaxycnn.predict(tmp_path / "all.h5", model)
+    assert stored["ra"].tolist() == [0, 1, 2, 3] and stored["id"].tolist() == ["11", "12", "13", "14"]
+    named = galaxycnn.predict(tmp_path / "without_endings.csv", model)
+    assert named["file"].tolist() == [str(tmp_path / f"{number}.png") for number in range(4)]
     both = galaxycnn.predict([tmp_path / "list.csv", tmp_path / "0.png"], model)
     assert len(both) == 5 and np.isnan(both["ra"][4])
     assert len(galaxycnn.predict(stack[0], model)) == len(galaxycnn.predict(stack[0][..., 0], model)) == 1

@@ -27,6 +27,9 @@ COMPRESSED = (".gz", ".fz")
 ENDINGS = (*IMAGE_ENDINGS, *FITS_ENDINGS, *(fits + packed for fits in FITS_ENDINGS for packed in COMPRESSED))
 """Endings of the files that are taken out of a folder."""
 
+ID = "id"
+"""The data set of an HDF5 file that names its images."""
+
 ROWS = 256
 """Rows of an HDF5 file whose numbers are read at a time."""
 
@@ -145,23 +148,30 @@ class Stored:
             for start in range(0, count, ROWS):
                 rows = slice(start, min(start + ROWS, count))
                 columns = {name: file[name][rows].tolist() for name in names}
-                ids = file["id"].asstr()[rows] if "id" in file else range(rows.start, rows.stop)
+                ids = _ids(file, rows)
                 for number, name in enumerate(ids):
                     picture = StoredPicture(self.path, start + number)
                     given = {column: values[number] for column, values in columns.items()}
                     yield Item(str(name), str(picture), picture, given)
 
 
+def _ids(file: h5py.File, rows: slice) -> list[Any]:
+    if ID not in file:
+        return list(range(rows.start, rows.stop))
+    ids = file[ID]
+    return list(ids[rows] if ids.dtype.kind in "iu" else ids.asstr()[rows])
+
+
 def _numbers(file: h5py.File) -> list[str]:
     """The data sets that hold one number for each image."""
     count = len(images_of(file))
-    found = []
-    for name, values in file.items():
-        if name != IMAGES and isinstance(values, h5py.Dataset) and values.ndim == 1 and values.dtype.kind in "iuf":
-            if len(values) != count:
-                raise DataError(f"{file.filename}: {name!r} has {len(values)} values for {count} images")
-            found.append(name)
-    return found
+    others = {name: values for name, values in file.items() if name not in (IMAGES, ID)}
+    sets = {name: values for name, values in others.items() if isinstance(values, h5py.Dataset) and values.ndim == 1}
+    found = {name: len(values) for name, values in sets.items() if values.dtype.kind in "iuf"}
+    for name, length in found.items():
+        if length != count:
+            raise DataError(f"{file.filename}: {name!r} has {length} values for {count} images")
+    return list(found)
 
 
 @dataclass(frozen=True)
@@ -194,7 +204,7 @@ class InList:
 
     def __iter__(self) -> Iterator[Item]:
         for name, row in self.listed.rows():
-            path = self.listed.folder / name
+            path = find_file(self.listed.folder / name)
             given = {column: row[column] for column in self.columns}
             yield Item(row.get(self.listed.id_column) or without_ending(Path(name).name), str(path), path, given)
 

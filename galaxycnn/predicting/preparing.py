@@ -18,7 +18,7 @@ from galaxycnn.config.schema import DataPreprocessing
 from galaxycnn.data.cutouts import Unusable, centre_box, cut_out
 from galaxycnn.data.pictures import Content, PictureReader, StoredPicture
 from galaxycnn.predicting.flags import flags_of_cutouts, flags_of_image
-from galaxycnn.predicting.images import Item, find_file
+from galaxycnn.predicting.images import Item
 from galaxycnn.predicting.opening import Opened, Opener
 from galaxycnn.views import ahead
 
@@ -131,10 +131,10 @@ def _contents(reader: PictureReader, items: Sequence[Item]) -> Iterator[Content 
         yield from reader.read(stored)
         return
     for picture in pictures:
-        if isinstance(picture, Path):
-            yield from reader.read([find_file(picture)])
+        if isinstance(picture, Path | StoredPicture):
+            yield from reader.read([picture])
         else:
-            yield from reader.read([picture]) if isinstance(picture, StoredPicture) else [picture]
+            yield picture
 
 
 def _groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
