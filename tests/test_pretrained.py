@@ -46,6 +46,7 @@ def configured(model_type: str = LITE, side: int = 32, grayscale: bool = False, 
 
 
 def built(*words: Any, **params: Any) -> tuple[keras.Model, PretrainedFamily]:
+    keras.utils.set_random_seed(1)
     builder = CNNBuilder(configured(*words, **params))
     return builder.build(), builder.family
 
