@@ -211,7 +211,7 @@ def test_any_unit_sky_and_gaps_give_a_picture(seed, scale, sky, gaps):
         (b"<html>no cutout here</html>", "not an image"),
         (encoded(Image.fromarray(pixels(1)), "JPEG")[:300], "(?i)truncated|not an image"),
         (tiff(np.zeros((8, 8), np.float64))[:60], "TIFF|not an image|truncated"),
-        (gzip.compress(b"SIMPLE  =")[:-4], "ended before|[Cc]ompressed"),
+        (gzip.compress(b"SIMPLE  =", mtime=0)[:-4], "ended before|[Cc]ompressed"),
         (fits_bytes(fluxes())[:4000], "buffer|truncated|size"),
         (fits_bytes(None), "without an image"),
         (fits_bytes(np.full((8, 8), np.nan)), "none of its pixels is a number"),
