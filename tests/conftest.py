@@ -14,7 +14,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # threads that share a core wait 
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 
-settings.register_profile("galaxycnn", deadline=None)
+settings.register_profile("galaxycnn", deadline=None, derandomize=True)
 settings.load_profile("galaxycnn")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
