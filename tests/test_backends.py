@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from backends import needs, run_on
 
 SCRIPT = """
 import sys
@@ -46,26 +43,16 @@ np.savez(sys.argv[1], **found)
 """
 
 
-def run_on(backend: str, folder: Path) -> dict[str, np.ndarray]:
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
-    path = folder / f"{backend}.npz"
-    done = subprocess.run([sys.executable, "-c", SCRIPT, path], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(np.load(path))
-
-
 @pytest.fixture(scope="module")
 def on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    return run_on("tensorflow", tmp_path_factory.mktemp("tensorflow"))
+    return run_on("tensorflow", SCRIPT, tmp_path_factory.mktemp("tensorflow"))
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_predictions_fits_and_losses_agree(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed (pip install {backend} to test Keras on it)")
+    needs(backend)
     expected = request.getfixturevalue("on_tensorflow")
-    found = run_on(backend, tmp_path)
+    found = run_on(backend, SCRIPT, tmp_path)
     assert found.keys() == expected.keys()
     for name, values in found.items():
         np.testing.assert_allclose(values, expected[name], rtol=2e-4, atol=2e-5, err_msg=name)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from backends import needs, run_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,14 +271,10 @@ def on_backend(path: str) -> None:
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_updates_agree_on_other_backends(backend: str, tmp_path: Path) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed (pip install {backend} to test Keras on it)")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(__file__).parent)}
-    script = f"import test_training_craft as t; t.on_backend({str(tmp_path / 'there.npz')!r})"
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    needs(backend)
+    there = run_on(backend, "import sys, test_training_craft as t; t.on_backend(sys.argv[1])", tmp_path)
     on_backend(str(tmp_path / "here.npz"))
-    here, there = np.load(tmp_path / "here.npz"), np.load(tmp_path / "there.npz")
-    assert here.files == there.files
+    here = np.load(tmp_path / "here.npz")
+    assert here.files == list(there)
     for name in here.files:
         np.testing.assert_allclose(there[name], here[name], rtol=1e-4, atol=1e-5, err_msg=name)
