@@ -13,6 +13,7 @@ from scipy import ndimage
 from galaxycnn.data.augmentation import affine_matrices, warp
 from galaxycnn.measurements.ellipse import fit_ellipse, make_rings
 from galaxycnn.measurements.sources import FAINTEST, NOISE_LIMIT, find_sources, subtract_sky
+from galaxycnn.robust import robust_deviation
 
 Images = NDArray[np.uint8]
 Floats = NDArray[Any]
@@ -147,7 +148,7 @@ def _dark_corner(grey: Floats) -> tuple[Mask, Floats, Floats]:
     medians = np.median(pixels, axis=2)
     chosen, row = medians.argsort(axis=0)[1], np.arange(len(grey))
     median = medians[chosen, row]
-    return corners[chosen], median, 1.4826 * np.median(np.abs(pixels[chosen, row] - median[:, None]), axis=1)
+    return corners[chosen], median, robust_deviation(pixels[chosen, row], axis=1)
 
 
 def _far_out(level: Floats) -> Mask:

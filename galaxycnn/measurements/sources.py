@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from galaxycnn.measurements.arithmetic import Array, Mask, grid, ratio
 from galaxycnn.measurements.ellipse import Ellipse
+from galaxycnn.robust import robust_deviation
 
 FAINTEST = 2.0
 """Least brightness above the sky, of 255, that counts as a source."""
@@ -39,8 +40,7 @@ def subtract_sky(cutouts: NDArray[np.uint8]) -> Sky:
     bands = pixels - level[:, None, None]
     grey = bands.mean(axis=-1)
     edge = grey[:, frame]
-    noise = 1.4826 * np.median(np.abs(edge - np.median(edge, axis=1, keepdims=True)), axis=1)
-    return Sky(bands, grey, level.mean(axis=1), noise)
+    return Sky(bands, grey, level.mean(axis=1), robust_deviation(edge, axis=1))
 
 
 class Sources(NamedTuple):

@@ -9,8 +9,9 @@ from galaxycnn.plots.calibration import calibration_curves, fraction_scatter
 from galaxycnn.plots.confusion import confusion_matrices
 from galaxycnn.plots.curves import best_epoch, training_curves
 from galaxycnn.plots.errors import answer_errors, sum_deviations
-from galaxycnn.plots.gallery import gallery, walks_in_words
+from galaxycnn.plots.gallery import gallery
 from galaxycnn.plots.run import EvaluatedPart, write_all
+from galaxycnn.walks import walks_in_words
 
 __all__ = [
     "EvaluatedPart",

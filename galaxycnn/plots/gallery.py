@@ -11,36 +11,16 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from galaxycnn.errors import DataError
-from galaxycnn.evaluation import chosen_answers, galaxy_errors
+from galaxycnn.evaluation import galaxy_errors
 from galaxycnn.plots.style import BLUE, GREY, INK, RED, part_title, picture
 from galaxycnn.tree import DecisionTree
+from galaxycnn.walks import walks_in_words
 
 Floats = NDArray[np.float64]
 SIDE, GAP, LINE, TITLE = 2.2, 0.16, 0.15, 0.34
 """Sizes in inches: of a cutout, between cutouts, of a line of its caption, of its title."""
 LETTERS = 38
 """Letters in a line of a caption as wide as a cutout."""
-
-
-def walks_in_words(tree: DecisionTree, fractions: ArrayLike) -> list[str]:
-    """The most likely walk down the tree of each galaxy: the answers to the questions it comes to.
-
-    Example:
-        >>> from galaxycnn.tree import GALAXY_ZOO_2
-        >>> tree = GALAXY_ZOO_2.subset(["Class1", "Class7"])
-        >>> walks_in_words(tree, [[0.9, 0.1, 0.0, 0.5, 0.3, 0.1], [0.2, 0.8, 0.0, 0.1, 0.1, 0.0]])
-        ['smooth, round', 'features or disk']
-    """
-    fractions = np.asarray(fractions)
-    answers, reached = chosen_answers(tree, fractions), tree.reached(fractions)
-    return [
-        ", ".join(
-            question.answers[answer].name
-            for question, answer, asked in zip(tree.questions, answers[i], reached[i], strict=True)
-            if asked
-        )
-        for i in range(len(fractions))
-    ]
 
 
 def gallery(

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galaxycnn.plots.gallery import walks_in_words
 from galaxycnn.predicting.networks import Networks, Prediction
 from galaxycnn.predicting.preparing import Batch
 from galaxycnn.predicting.typical import LIMIT
 from galaxycnn.quantities import Distribution, best_estimate
 from galaxycnn.tree import DecisionTree, Floats
+from galaxycnn.walks import walks_in_words
 
 Names = Literal["kaggle", "readable"]
 Kind = Literal["text", "float", "given"]

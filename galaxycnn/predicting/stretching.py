@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxycnn.errors import UserError
+from galaxycnn.robust import robust_deviation
 
 Floats = NDArray[np.float32]
 Kind = Literal["auto", "asinh", "none"]
@@ -114,7 +115,7 @@ def _standardised(band: Floats, frame: NDArray[np.bool_]) -> Floats:
         return band
     sky = band[frame & finite] if (frame & finite).any() else band[finite]
     light = band - np.median(sky)
-    noise = 1.4826 * float(np.median(np.abs(sky - np.median(sky))))
+    noise = float(robust_deviation(sky))
     return light / (noise or float(np.abs(light[finite]).max()) / 1000 or 1.0)
 
 

@@ -14,12 +14,10 @@ from galaxycnn.bootstrap import interval, weights
 from galaxycnn.errors import DataError
 from galaxycnn.plain import plain
 from galaxycnn.quantities.distributions import Distribution, GaussianMixture
+from galaxycnn.robust import robust_deviation
 
 Floats = NDArray[np.float64]
 Results = dict[str, Any]
-
-NMAD = 1.4826
-"""Median absolute deviation times this is the standard deviation of a Gaussian."""
 
 ROBUST = 3
 """Differences beyond so many σ_NMAD are outliers of the sample's own core."""
@@ -233,7 +231,7 @@ def _figures(truth: Floats, predicted: Floats, quantity: Quantity) -> dict[str, 
     errors, differences = predicted - truth, quantity.differences(truth, predicted)
     mse, width, limit = np.square(errors).mean(), truth.std(), quantity.outlier_limit
     distinct, moved = np.ptp(truth) > 0, predicted - predicted[0]  # of one value, exactly 0
-    nmad = NMAD * np.median(np.abs(differences - np.median(differences)))
+    nmad = robust_deviation(differences)
     together = (truth - truth.mean()) @ (moved - moved.mean()) / len(truth)
     return {
         "mse": mse,
