@@ -161,7 +161,8 @@ def fit_power_law(galaxies: ArrayLike, rmse: ArrayLike) -> Floats:
     lowest = rmse.min()
     start = 0.6 * lowest, max(rmse.mean() - 0.6 * lowest, 1e-4), 0.4
     bounds = (0, 0, 0.02), (lowest, 1, 2)
-    return least_squares(lambda parameters: power_law(galaxies, *parameters) - rmse, start, bounds=bounds).x
+    precise = {"xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12, "x_scale": "jac"}
+    return least_squares(lambda parameters: power_law(galaxies, *parameters) - rmse, start, bounds=bounds, **precise).x
 
 
 @dataclass(frozen=True)
