@@ -12,6 +12,7 @@ import pandas as pd
 
 from galaxycnn.config.schema import Paths
 from galaxycnn.errors import DataError, UserError, nearest
+from galaxycnn.plain import at
 from galaxycnn.quantities import collapsed
 
 Results = dict[str, Any]
@@ -101,18 +102,6 @@ def _above_chance(classes: Results, *keys: str) -> bool:
     """Whether the interval of the figure with these keys lies above what a model reaches that never looks."""
     low, chance = at(classes["intervals"], keys)[0], at(classes["baseline"], keys)
     return low is not None and bool(low > chance)
-
-
-def at(results: Any, keys: Iterable[str | int]) -> Any:
-    """What stands below these keys, one after the other.
-
-    Example:
-        >>> at({"macro": {"f1": [0.6, 0.8]}}, ["macro", "f1", 1])
-        0.8
-    """
-    for key in keys:
-        results = results[key]
-    return results
 
 
 # -- from words to models ------------------------------------------------------------------------

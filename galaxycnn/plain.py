@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,3 +22,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def at(results: Any, keys: Iterable[str | int]) -> Any:
+    """What stands below these keys, one after the other.
+
+    Example:
+        >>> at({"macro": {"f1": [0.6, 0.8]}}, ["macro", "f1", 1])
+        0.8
+    """
+    for key in keys:
+        results = results[key]
+    return results

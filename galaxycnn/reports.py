@@ -12,6 +12,7 @@ from rich.text import Text
 from galaxycnn import detection, quantities
 from galaxycnn.errors import DataError
 from galaxycnn.markdown import markdown
+from galaxycnn.plain import at
 from galaxycnn.tables import WIDTH, evaluation_table, in_words, number, plain_table, short_limits
 
 Results = dict[str, Any]
@@ -213,10 +214,7 @@ def _figure(results: Results | None, keys: Sequence[Any], intervals: bool, digit
     """A figure, found by its keys, and the limits found by the same keys among the intervals."""
     if results is None:
         return "–"
-    figure: Any = results
-    limits: Any = results["intervals"]
-    for key in keys:
-        figure, limits = figure[key], limits[key]
+    figure, limits = at(results, keys), at(results["intervals"], keys)
     if figure is None:
         return "–"
 

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from galaxycnn.baselines.table import mean_accuracy
-from galaxycnn.comparing import Measured, at, failures, warnings
+from galaxycnn.comparing import Measured, failures, warnings
 from galaxycnn.errors import UserError
 from galaxycnn.files import atomic_path
 from galaxycnn.markdown import table_markdown
+from galaxycnn.plain import at
 from galaxycnn.plots.comparison import Estimate, compared_scores
 from galaxycnn.reports import (
     LONGEST_NAME,

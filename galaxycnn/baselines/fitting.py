@@ -187,7 +187,7 @@ class _Workbench:
 
     @classmethod
     def of(cls, data: GalaxyData, config: Config) -> _Workbench:
-        train, repeated = _once(data.train)
+        train, repeated = data.train.once()
         data = replace(data, train=train)
         known = Known(data.tree, train.fractions, data.by_quantity(train))
         answers: Kind | None = None if not data.tree.questions else "classes" if known.are_classes else "fractions"
@@ -235,13 +235,6 @@ class _Workbench:
         return {
             name: _fitted(method, "quantity", features, values, self.config.seed) for name, values in columns.items()
         }
-
-
-def _once(part: Part) -> tuple[Part, NDArray[np.intp]]:
-    """The galaxies of a part, each once, and the position among them of each galaxy of the part."""
-    _, first, same = np.unique(part.ids, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return part.only(first[order]), np.argsort(order)[same]
 
 
 def _seen(answers: Fitted | None, quantities: Mapping[str, Fitted], features: Floats) -> Seen:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from galaxycnn.commands.words import OUT, Commands, command, print_written
+from galaxycnn.commands.words import OUT, Commands, command, measured_words, print_written
 
 
 def add(commands: Commands) -> None:
     example = "galaxycnn controls saved_models/z.keras --images images --labels labels.csv -o controls"
     text = "shuffle sky, size, brightness and colour between galaxies to see what a saved model reads"
     parser = command(commands, "controls", text, _controls, example)
-    parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
-    split = "use the test part of this split alone (the <name>.split.csv of a run)"
-    parser.add_argument("--split", metavar="CSV", help=split)
-    views = "views of each galaxy to average (default: as the model's configuration says)"
-    parser.add_argument("--views", type=int, metavar="N", help=views)
+    measured_words(parser)
     parser.add_argument("-o", "--out", metavar="FOLDER", help="write controls.json and controls.png there")
 
 

@@ -6,19 +6,13 @@ import argparse
 from pathlib import Path
 
 import galaxycnn
-from galaxycnn.commands.words import OUT, Commands, command
+from galaxycnn.commands.words import OUT, Commands, command, measured_words
 
 
 def add(commands: Commands) -> None:
     example = "galaxycnn evaluate saved_models/quickstart.keras --images images --labels labels.csv"
     parser = command(commands, "evaluate", "measure a saved model or ensemble on labelled images", _evaluate, example)
-    parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
-    parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
-    split = "measure the test part of this split alone (the <name>.split.csv of a run)"
-    parser.add_argument("--split", metavar="CSV", help=split)
-    views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"
-    parser.add_argument("--views", type=int, metavar="N", help=views)
+    measured_words(parser)
     parser.add_argument("--answers", action="store_true", help="show the error of every answer, too")
     parser.add_argument("--json", metavar="FILE", help="write all measures to this file")
     parser.add_argument("--config", metavar="FILE", help="the network's YAML file, for an .h5 of Keras 2")

@@ -42,6 +42,17 @@ def config_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="replace the configuration's seed (default: 48)")
 
 
+def measured_words(parser: argparse.ArgumentParser) -> None:
+    """The words that say which saved model is measured, and on which labelled galaxies."""
+    parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
+    parser.add_argument("--images", required=True, metavar="DIR", help="folder of images")
+    parser.add_argument("--labels", metavar="CSV", help="their labels (not needed for a folder per class)")
+    split = "measure the test part of this split alone (the <name>.split.csv of a run)"
+    parser.add_argument("--split", metavar="CSV", help=split)
+    views = "views of each galaxy to average, for example 8 or 60 (default: as the model's configuration says)"
+    parser.add_argument("--views", type=int, metavar="N", help=views)
+
+
 def chosen_config(arguments: argparse.Namespace) -> galaxycnn.Config:
     """The configuration that :func:`config_words` were given for."""
     file = arguments.config or arguments.config_option

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxycnn.bootstrap import interval, weights
-from galaxycnn.comparing import at
 from galaxycnn.confusion import class_scores
 from galaxycnn.measuring import Known, Results
 from galaxycnn.models.outputs import flat_name
-from galaxycnn.plain import plain
+from galaxycnn.plain import at, plain
 from galaxycnn.quantities import best_estimate
 from galaxycnn.tree import Floats
 from galaxycnn.views import Seen

@@ -57,6 +57,20 @@ class Part:
         per_galaxy = ("ids", "rows", "fractions", "quantities", "inputs")
         return replace(self, **{name: getattr(self, name)[positions] for name in per_galaxy})
 
+    def once(self) -> tuple[Part, NDArray[np.intp]]:
+        """The galaxies of the part, each once, and the position among them of each galaxy of the part.
+
+        Example:
+            >>> ids, images = np.array(["b", "a", "b"]), np.zeros((2, 8, 8, 3), np.uint8)
+            >>> part = Part("train", ids, images, np.array([1, 0, 1]), np.zeros((3, 0), np.float32))
+            >>> single, positions = part.once()
+            >>> single.ids.tolist(), positions.tolist()
+            (['b', 'a'], [0, 1, 0])
+        """
+        _, first, same = np.unique(self.ids, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        return self.only(first[order]), np.argsort(order)[same]
+
     def pixels(self, indices: NDArray[np.integer] | Sequence[int] | slice = slice(None)) -> NDArray[np.uint8]:
         """Cutouts of the galaxies at these positions of the part: uint8 (galaxies, height, width, channels)."""
         return self.images[self.rows[indices]]
@@ -93,8 +107,7 @@ class GalaxyData:
     @property
     def once(self) -> GalaxyData:
         """The same with each galaxy of an over-sampled training part once, as it is to be measured."""
-        _, first = np.unique(self.train.ids, return_index=True)
-        return replace(self, train=self.train.only(np.sort(first)))
+        return replace(self, train=self.train.once()[0])
 
     def by_quantity(self, part: Part) -> dict[str, NDArray[np.float32]]:
         """The quantities of a part's galaxies by name, each of shape (galaxies,)."""

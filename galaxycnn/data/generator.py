@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from galaxycnn.config.schema import DataAugmentation
 from galaxycnn.data.augmentation import Augmenter
 from galaxycnn.errors import DataError
-from galaxycnn.models.outputs import CUTOUT, INPUTS
 
 Array = NDArray[Any]
 Arrays = Array | dict[str, Array]
+CUTOUT, INPUTS = "cutout", "inputs"
+"""What a network's inputs are called, where it is given numbers beside the cutout."""
+
 Batch = tuple[Arrays] | tuple[Arrays, Arrays] | tuple[Arrays, Arrays, Arrays]
 
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 
 from galaxycnn.config.schema import Config, ModelParams
+from galaxycnn.data.generator import CUTOUT, INPUTS
 from galaxycnn.errors import ConfigError, nearest
 from galaxycnn.models.layers import StopGradient
-from galaxycnn.models.outputs import CUTOUT, INPUTS, flat_name
+from galaxycnn.models.outputs import flat_name
 from galaxycnn.models.quantity_heads import predicted
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import DecisionTree, Question

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxycnn.data.generator import CUTOUT, INPUTS
 from galaxycnn.models.quantity_heads import QuantityHead
 from galaxycnn.tree import DecisionTree, Floats
 
 Array = NDArray[Any]
 Arrays = Array | dict[str, Array]
 
-CUTOUT, INPUTS = "cutout", "inputs"
 FRACTIONS = "fractions"
 """What the flat output of several questions is called; that of a single one has the question's name."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -91,7 +91,7 @@ def stage_targets(
     positions = np.flatnonzero(np.isfinite(asked).all(axis=1))
     if gate is not None:
         parent, leading = gate
-        answers = predict(model, tree, part)[:, tree.slice(parent)].argmax(axis=1)
+        answers = predict_views(model, tree, part).mean[:, tree.slice(parent)].argmax(axis=1)
         led_here = positions[np.isin(answers[positions], leading)]
         if len(led_here):
             positions = led_here
@@ -190,17 +190,20 @@ def _callbacks(config: Config, files: RunFiles) -> list[keras.callbacks.Callback
     return callbacks
 
 
-def predict(model: keras.Model, tree: DecisionTree, part: Part) -> Floats:
-    """Predicted fractions of every galaxy of ``part``: shape (galaxies, columns)."""
-    return predict_views(model, tree, part).mean
+def loss_values(
+    losses: Mapping[str, Any],
+    factors: Mapping[str, float],
+    model: keras.Model,
+    data: GalaxyData,
+    part: Part,
+    seen: Seen,
+) -> dict[str, float]:
+    """What ``losses`` say of predictions of ``part``: ``total``, and each output where there are several.
 
-
-def loss_values(config: Config, model: keras.Model, data: GalaxyData, part: Part, seen: Seen) -> dict[str, float]:
-    """What the losses say of predictions of ``part``: ``total``, and each output where there are several.
-
-    The total is their weighted sum without ``balance``; the loss of a quantity is that of the first view.
+    The total is their sum, weighted by ``factors``, without ``balance``; the loss of a quantity is that of the first
+    view.
     """
-    outputs, losses = Outputs.of(model, data.tree), make_losses(config, model, data.tree, data.train.fractions)
+    outputs = Outputs.of(model, data.tree)
     quantities = data.by_quantity(part)
     targets, weights = outputs.targets(part.fractions, quantities), outputs.weights(part.fractions, quantities)
     predicted = {name: seen.mean[:, data.tree.indices(asked.columns)] for name, asked in outputs.questions.items()}
@@ -208,6 +211,5 @@ def loss_values(config: Config, model: keras.Model, data: GalaxyData, part: Part
     for name, loss in losses.items():
         target, weight = (each[name] if isinstance(each, dict) else each for each in (targets, weights))
         values[name] = float(loss(target, predicted.get(name, seen.raw.get(name)), weight))
-    factors = config.train_params.loss_weights
     total = sum(factors.get(name, 1.0) * value for name, value in values.items())
     return {"total": total, **(values if outputs.named else {})}

@@ -34,7 +34,7 @@ from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
 from galaxycnn.reports import part_in_words, part_tables
 from galaxycnn.tables import answer_table, render
 from galaxycnn.training.callbacks import Fitted, read_state
-from galaxycnn.training.fitting import fit_stage, loss_values
+from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
 from galaxycnn.training.precision import precision
 from galaxycnn.tree import Floats
 from galaxycnn.views import Seen, fill_mode, predict_views
@@ -207,10 +207,11 @@ def _evaluated(config: Config, model: keras.Model, data: GalaxyData, fitted: Fit
     threshold = best_threshold(known["validation"], seen["validation"]) if "validation" in seen else None
     limit = config.evaluation_params.outlier_limit
     how: dict[str, Any] = {"outlier_limit": limit, "threshold": threshold, "seed": config.seed}
-    parts = {}
+    losses = make_losses(config, model, data.tree, data.train.fractions)
+    factors, parts = config.train_params.loss_weights, {}
     for part in data.parts:
-        measured = measure(known[part.name], seen[part.name], baseline, **how)
-        parts[part.name] = {"loss": loss_values(config, model, data, part, seen[part.name]), **measured}
+        loss = loss_values(losses, factors, model, data, part, seen[part.name])
+        parts[part.name] = {"loss": loss, **measure(known[part.name], seen[part.name], baseline, **how)}
     results = {
         "model_name": config.model_name,
         "model_type": config.model_params.model_type,
