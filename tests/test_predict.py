@@ -19,6 +19,7 @@ from astropy.table import Table
 from finished_runs import configured, finished, galaxies
 from galaxy_files import pixels, write_image
 from PIL import Image
+from small_networks import NETWORKS, img_size, small_config
 
 import galaxycnn
 from galaxycnn.cli import main
@@ -27,11 +28,12 @@ from galaxycnn.data.cache import read_cutout
 from galaxycnn.data.cutouts import cut_out
 from galaxycnn.ensembles import save_ensemble
 from galaxycnn.errors import DataError, UserError
+from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.saving import load_model, read_recipe, save_model
+from galaxycnn.models.typical import Typical, Watched, read_typical
 from galaxycnn.predicting import Options, predict_to_file, running
 from galaxycnn.predicting.images import ENDINGS, as_images
 from galaxycnn.predicting.rows import readable_names
-from galaxycnn.predicting.typical import Typical, Watched, read_typical, store_typical
 from galaxycnn.training import train
 from galaxycnn.tree import GALAXY_ZOO_2
 
@@ -231,10 +233,8 @@ def test_what_is_not_like_the_training_is_flagged(model: Path, tmp_path: Path) -
     features = watched.features()
     copies = []
     for suffix in (".keras", ".h5"):
-        path = save_model(network, tmp_path / f"typical{suffix}", read_recipe(model))
-        assert read_typical(path) is None
-        store_typical(path, Typical.fit(features[:200], features[200:]))
-        copies.append(path)
+        learnt = Typical.fit(features[:200], features[200:])
+        copies.append(save_model(network, tmp_path / f"typical{suffix}", read_recipe(model), learnt))
     ordinary = np.stack([pixels(seed) for seed in range(1000, 1100)])
     strange = np.stack([rng.integers(0, 255, (40, 40, 3)).astype(np.uint8), 255 - pixels(1)])
     for path in copies:
@@ -243,6 +243,30 @@ def test_what_is_not_like_the_training_is_flagged(model: Path, tmp_path: Path) -
         assert odd["flags"].str.contains("atypical").all() and (odd["atypicality"] >= 0.99).all()
     one, views = galaxycnn.predict(ordinary[:5], copies[0]), galaxycnn.predict(ordinary[:5], copies[0], views=4)
     np.testing.assert_allclose(one["atypicality"], views["atypicality"])
+
+
+@pytest.mark.parametrize("model_type", NETWORKS)
+def test_every_network_has_features_that_tell_cutouts_apart(model_type: str) -> None:
+    config = small_config(model_type)
+    network = CNNBuilder(config).build()
+    images = np.random.default_rng(1).integers(0, 256, (24, *img_size(model_type), 3)).astype(np.uint8)
+    watched = Watched(network)
+    said = keras.tree.flatten(watched.predict_on_batch(images))
+    for ours, its in zip(said, keras.tree.flatten(network.predict_on_batch(images)), strict=True):
+        np.testing.assert_allclose(ours, its, atol=1e-6)
+    features = watched.features()
+    assert len(features) == 24 and np.isfinite(features).all() and len(np.unique(features, axis=0)) == 24
+
+
+def test_training_keeps_what_is_typical(tmp_path: Path) -> None:
+    few = train(configured(galaxies(tmp_path / "few", 30), "few"), save_plots=False)
+    many = train(configured(galaxies(tmp_path / "many", 150), "many"), save_plots=False)
+    for run, kept in ((few, False), (many, True)):
+        files = [path for path in run.files if path.suffix in (".keras", ".h5")]
+        assert len(files) == 2 and all((read_typical(path) is not None) == kept for path in files)
+    image = many.data.test.pixels()
+    shares = galaxycnn.predict(image, many.files[2])["atypicality"]
+    assert shares.between(0, 1).all() and 0.2 < shares.mean() < 0.8
 
 
 # -- files ---------------------------------------------------------------------------------------

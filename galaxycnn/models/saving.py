@@ -25,6 +25,7 @@ from galaxycnn.config import Config, load_config
 from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.models.builder import CNNBuilder
+from galaxycnn.models.typical import Typical, store_typical
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 SUFFIXES = (".keras", ".h5")
@@ -58,9 +59,10 @@ class Recipe:
         return cls(config, tree, content["baseline"], content.get("threshold"))
 
 
-def save_model(model: keras.Model, path: str | Path, recipe: Recipe) -> Path:
+def save_model(model: keras.Model, path: str | Path, recipe: Recipe, typical: Typical | None = None) -> Path:
     """Write ``model`` with its recipe inside, as ``.keras`` (with the optimizer) or ``.h5`` (without).
 
+    What it finds typical goes into the file, too, where that is known.
     Where both are written, write ``.keras`` first: Keras' writing of ``.h5`` disturbs the optimizer.
     """
     path = Path(path)
@@ -74,6 +76,8 @@ def save_model(model: keras.Model, path: str | Path, recipe: Recipe) -> Path:
             model.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(f"{_RECIPE}.json", recipe.to_json())
+        if typical is not None:
+            store_typical(temporary, typical)
     return path
 
 

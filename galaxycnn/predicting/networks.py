@@ -21,8 +21,8 @@ from galaxycnn.errors import UserError
 from galaxycnn.models.outputs import Outputs
 from galaxycnn.models.quantity_heads import QuantityHead
 from galaxycnn.models.saving import load_model
+from galaxycnn.models.typical import Typical, Watched, read_typical
 from galaxycnn.predicting.preparing import Cutouts
-from galaxycnn.predicting.typical import Typical, Watched, read_typical
 from galaxycnn.progress import silent_progress
 from galaxycnn.tree import DecisionTree
 from galaxycnn.views import Seen, fill_mode, predict_views

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from galaxycnn.models.typical import LIMIT
 from galaxycnn.predicting.networks import Networks, Prediction
 from galaxycnn.predicting.preparing import Batch
-from galaxycnn.predicting.typical import LIMIT
 from galaxycnn.quantities import Distribution, best_estimate
 from galaxycnn.tree import DecisionTree, Floats
 from galaxycnn.walks import walks_in_words
@@ -110,7 +110,7 @@ class Columns:
         for name, called in self.given.items():
             table[called] = [str(item.given.get(name, "")) for item in batch.items]
         if self.tree.questions:
-            walks = walks_in_words(self.tree, self._chosen(seen.mean))
+            walks = walks_in_words(self.tree, self.chosen(seen.mean))
             table[WALK] = [walk if known else "" for walk, known in zip(walks, told, strict=True)]
         numbers = dict(zip(self.fractions, seen.mean.clip(0, 1).T, strict=True))
         if self.spread:
@@ -131,7 +131,7 @@ class Columns:
         table |= {name: np.where(told, each, np.nan).astype(np.float32) for name, each in numbers.items()}
         return pd.DataFrame({**table, FLAGS: [" ".join(found) for found in flags], REASON: reasons})[list(self.kinds)]
 
-    def _chosen(self, fractions: Floats) -> Floats:
+    def chosen(self, fractions: Floats) -> Floats:
         """Fractions whose largest is the chosen class, where a threshold decides between two."""
         if self.threshold is None or fractions.shape[1] != 2:
             return fractions

@@ -36,6 +36,7 @@ from galaxycnn.tables import answer_table, render
 from galaxycnn.training.callbacks import Fitted, read_state
 from galaxycnn.training.fitting import fit_stage, loss_values, make_losses
 from galaxycnn.training.precision import precision
+from galaxycnn.training.typical import learn_typical
 from galaxycnn.tree import Floats
 from galaxycnn.views import Seen, fill_mode, predict_views
 
@@ -231,7 +232,8 @@ def _written(run: Run, files: RunFiles, model: bool, history: bool, plots: bool)
     written = [files.config_yaml, files.split]
     if model:
         recipe = Recipe(run.config, run.data.tree, run.baseline.to_dict(), run.threshold)
-        written += [save_model(run.model, files.model(suffix), recipe) for suffix in (".keras", ".h5")]
+        typical = learn_typical(run.model, run.data, run.config.seed)
+        written += [save_model(run.model, files.model(suffix), recipe, typical) for suffix in (".keras", ".h5")]
         written.append(draw_network(run.model, files.model(".pdf")))
     if history:
         written += files.write_history(run.history)

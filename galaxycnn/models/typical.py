@@ -30,6 +30,7 @@ import h5py
 import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.extmath import randomized_svd
 
 from galaxycnn.errors import DataError
 
@@ -90,12 +91,15 @@ class Typical:
         scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, max(scale.max(), 1e-12))
         known = np.arcsinh((known - mean) / scale)
         middle = known.mean(axis=0)
-        _, lengths, directions = np.linalg.svd(known - middle, full_matrices=False)
+        most = min(known.shape)
+        count = min(AXES, max(1, len(known) // 10), most)
+        _, lengths, directions = randomized_svd(known - middle, count, random_state=0)
         variances = np.square(lengths) / (len(known) - 1)
-        variances = np.maximum(variances, max(variances[0], 1e-12) * 1e-6)
-        count = min(AXES, max(1, len(known) // 10), len(variances))
-        rest = variances[count:].mean() if count < len(variances) else variances[-1]
-        parts = (mean, scale, middle, directions[:count], np.sqrt(variances[:count]), np.sqrt(rest), np.zeros(0))
+        left = known.var(axis=0, ddof=1).sum() - variances.sum()
+        rest = left / (most - count) if count < most else variances[-1]
+        least = max(variances[0], 1e-12) * 1e-6
+        widths, width = np.sqrt(np.maximum(variances, least)), np.sqrt(max(rest, least))
+        parts = (mean, scale, middle, directions, widths, width, np.zeros(0))
         blank = cls(*(np.asarray(part, np.float32) for part in parts))
         return replace(blank, distances=np.sort(blank.distance(held_out)))
 
@@ -112,12 +116,8 @@ class Typical:
         return nearer / len(self.distances)
 
 
-def store_typical(path: str | Path, typical: Typical) -> Path:
-    """Put ``typical`` into a model file that :func:`galaxycnn.models.saving.save_model` wrote.
-
-    16 directions of 1,280 features take 0.1 MB.
-    """
-    path = Path(path)
+def store_typical(path: Path, typical: Typical) -> None:
+    """Put ``typical`` into a model file that is being written; 16 directions of 1,280 features take 0.1 MB."""
     if h5py.is_hdf5(path):
         with h5py.File(path, "a") as file:
             group = file.create_group(_NAME)
@@ -128,7 +128,6 @@ def store_typical(path: str | Path, typical: Typical) -> Path:
         np.savez_compressed(content, allow_pickle=False, **vars(typical))
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(f"{_NAME}.npz", content.getvalue())
-    return path
 
 
 def read_typical(path: str | Path) -> Typical | None:
@@ -155,7 +154,8 @@ class Watched:
 
     def __init__(self, network: keras.Model) -> None:
         self._network = network
-        self._both = keras.Model(network.input, [*keras.tree.flatten(network.output), feature_tensor(network)])
+        self._outputs = len(network.outputs)
+        self._both = keras.Model(network.input, [*keras.tree.flatten(network.output), *feature_tensors(network)])
         self._kept: list[Floats] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -163,8 +163,11 @@ class Watched:
 
     def predict_on_batch(self, x: Any) -> Any:
         """What the network says, in the form in which it says it."""
-        *outputs, features = self._both.predict_on_batch(x)
-        self._kept.append(np.asarray(features, np.float32))
+        said = self._both.predict_on_batch(x)
+        outputs, features = said[: self._outputs], said[self._outputs :]
+        galaxies = len(outputs[0])
+        means = [np.reshape(each, (galaxies, -1, each.shape[-1])).mean(axis=1) for each in features]
+        self._kept.append(np.concatenate(means, axis=1, dtype=np.float32))
         return keras.tree.pack_sequence_as(self._network.output, outputs)
 
     def features(self, every: int = 1) -> Floats:
@@ -173,17 +176,16 @@ class Watched:
         return np.concatenate(kept[::every])
 
 
-def feature_tensor(model: keras.Model) -> Any:
-    """The features of a network's input, shape (galaxies, features).
+def feature_tensors(model: keras.Model) -> list[Any]:
+    """The features of a network's input, each of shape (galaxies, channels).
 
     The mean of every channel of the last feature map of each size, and what the last layer with a kernel before each
-    output takes in.
+    output takes in. Where a network looks at several parts of each galaxy, they are rows of their own.
     """
     vectors = {id(tensor): tensor for output in model.outputs for tensor in _taken_in(output) if len(tensor.shape) == 2}
     maps = {tensor.shape[1:3]: tensor for layer in model.layers if (tensor := _feature_map(layer)) is not None}
     means = [keras.layers.GlobalAveragePooling2D(dtype="float32")(tensor) for tensor in maps.values()]
-    found = [*means, *(keras.ops.cast(tensor, "float32") for tensor in vectors.values())]
-    return found[0] if len(found) == 1 else keras.layers.Concatenate(dtype="float32")(found)
+    return [*means, *(keras.ops.cast(tensor, "float32") for tensor in vectors.values())]
 
 
 def _feature_map(layer: keras.layers.Layer) -> Any:
