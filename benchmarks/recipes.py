@@ -91,13 +91,13 @@ _FOLDERS = {"plots": "metrics_plots", "models": "saved_models", "logs": "logs"}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """One row per output of a finished run, measured on its test galaxies."""
+    """One row per output and quantity of a finished run, measured on its test galaxies."""
     results = json.loads(path.read_text())
     run, _, seed = path.parent.name.rpartition("-seed")
+    part = results["parts"]["test"]
     common = {"run": run, "seed": int(seed), "epochs": results["epochs"], "seconds": results["training_seconds"]}
-    return [
+    rows = [
         {
-            **common,
             "output": name,
             "n": output["n"],
             **{figure: output[figure] for figure in FIGURES},
@@ -106,11 +106,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             "majority": output["baseline"]["accuracy"],
             "mse_of_mean": output["baseline"]["mse"],
         }
-        for name, output in results["parts"]["test"]["outputs"].items()
+        for name, output in part.get("outputs", {}).items()
     ]
+    for name, quantity in part.get("quantities", {}).items():
+        rows.append({"output": name, **{figure: quantity[figure] for figure in QUANTITY_FIGURES}})
+    return [{**common, **row} for row in rows]
 
 
 FIGURES = ("accuracy", "macro_f1", "weighted_f1", "mse")
+QUANTITY_FIGURES = ("n", "mse", "r2", "nmad", "bias")
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -125,7 +129,9 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _cell(mean: float, spread: float) -> str:
-    digits = 0 if mean > 10 else 3 if mean > 0.1 else 4
+    if pd.isna(mean):
+        return "–"
+    digits = 0 if mean > 10 else 3 if mean > 0.1 else 4 if mean > 0.01 else 6
     return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread > 0 else "")
 
 
