@@ -215,11 +215,15 @@ def _refuse_absent(key: str, images: Path, labels: Path | None) -> None:
             f"{key}images_path: {images} is a file; name a folder of images, or a file in Galaxy10's layout"
             f" ({' or '.join(HDF5_ENDINGS)})"
         )
+    if not images.exists() and images.suffix in HDF5_ENDINGS:
+        raise DataError(
+            f"{key}images_path: there is no file at {images}; name yours (--set {key}images_path=FILE), or draw one with"
+            f" 'galaxycnn data simulate --layout galaxy10 -n 3000 -o {images}'"
+        )
     if not images.exists():
         raise DataError(
-            f"{key}images_path: there is no {'file' if images.suffix in HDF5_ENDINGS else 'folder of images'} at"
-            f" {images}; name yours (--set {key}images_path=DIR), or fetch Galaxy Zoo's with 'galaxycnn data download"
-            " kaggle'"
+            f"{key}images_path: there is no folder of images at {images}; name yours (--set {key}images_path=DIR), or"
+            " fetch Galaxy Zoo's with 'galaxycnn data download kaggle'"
         )
     if labels is not None and not labels.is_file():
         raise DataError(f"there is no label file at {labels} ({key}labels_path)")
