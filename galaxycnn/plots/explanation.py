@@ -123,10 +123,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.imshow(panel.image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
     else:
         size = PIXELS, round(PIXELS * grey.shape[0] / grey.shape[1])
-        heat = cv2.resize(panel.heat.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-        heat = cv2.GaussianBlur(heat, (0, 0), SMOOTHED * PIXELS)
-        largest = float(np.abs(heat).max())
-        heat = heat / largest if largest > 0 else heat
+        heat = shown(panel.heat, size)
         axes.imshow(painted(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC).clip(0, 1), heat))
         if heat.max() > LEVEL:
             axes.contour(heat, [LEVEL], colors=[ORANGE], linewidths=0.9)
@@ -144,6 +141,23 @@ def _draw(axes: Axes, panel: Panel) -> None:
             weight="bold" if line == 0 and panel.reached else "normal",
             color=INK if panel.reached else GREY,
         )
+
+
+def shown(heat: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map at another size, smoothed, in units of its largest value: -1…1.
+
+    Args:
+        heat: shape (height, width).
+        size: width and height in pixels.
+
+    Example:
+        >>> shown(np.eye(4), (8, 8)).max()
+        np.float32(1.0)
+    """
+    large = cv2.resize(heat.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    smooth = np.asarray(cv2.GaussianBlur(large, (0, 0), SMOOTHED * size[0]), np.float32)
+    largest = float(np.abs(smooth).max())
+    return smooth / np.float32(largest) if largest > 0 else smooth
 
 
 def painted(grey: NDArray[np.floating], heat: NDArray[np.floating]) -> NDArray[np.float64]:
