@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import TypeVar
 
 from rich.console import Console
@@ -15,7 +16,11 @@ _SILENT = ContextVar("_SILENT", default=False)
 
 
 def progress_bar(count: bool = True) -> Progress:
-    """A bar for one or more tasks: description, bar, count where asked for, elapsed and remaining time."""
+    """A bar for one or more tasks: description, bar, count where asked for, elapsed and remaining time.
+
+    In a notebook it needs ipywidgets, and is not shown without.
+    """
+    hidden = _SILENT.get() or (Console().is_jupyter and find_spec("ipywidgets") is None)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -23,8 +28,8 @@ def progress_bar(count: bool = True) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True, quiet=_SILENT.get()),
-        disable=_SILENT.get(),
+        console=Console(stderr=True, quiet=hidden),
+        disable=hidden,
     )
 
 
