@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from galaxycnn.errors import UserError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.predicting.lists import pyarrow_parquet
 from galaxycnn.predicting.rows import Kind
+from galaxycnn.predicting.tables import Meaning
 
 ROWS = 4096
 """Rows that are converted at a time."""
@@ -27,13 +29,14 @@ ROWS = 4096
 FITS_BLOCK = 2880
 """Bytes of which a FITS file is made up."""
 
-UNITS = {"ra": "deg", "dec": "deg"}
-"""Units of columns that are carried through, by their names in small letters."""
+Kinds = Mapping[str, Kind]
+Meanings = Mapping[str, Meaning]
+"""By the name of a column in the table: what it holds, and its unit and the like where they are known."""
 
 DTYPES = {"float": "f4", "number": "f8", "integer": "i8"}
 
 
-def writer_of(path: Path) -> Callable[[Path, Path, Mapping[str, Kind]], None]:
+def writer_of(path: Path) -> Callable[[Path, Path, Kinds, Meanings], None]:
     """What turns a CSV file of rows into the file at ``path``, by its ending.
 
     Raises:
@@ -47,7 +50,7 @@ def writer_of(path: Path) -> Callable[[Path, Path, Mapping[str, Kind]], None]:
     return WRITERS[ending]
 
 
-def typed(table: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+def typed(table: pd.DataFrame, kinds: Kinds) -> pd.DataFrame:
     """Columns of text as what they hold: numbers where all that is known of one is a number.
 
     Example:
@@ -64,7 +67,7 @@ def typed(table: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
 class _Held:
     """What the columns of a table hold, found out part by part."""
 
-    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, kinds: Kinds) -> None:
         self.kinds: dict[str, str] = {name: {"given": "unknown"}.get(kind, kind) for name, kind in kinds.items()}
         self.widths = dict.fromkeys(kinds, 1)
         self.rows = 0
@@ -113,7 +116,7 @@ def _parts(rows: Path) -> Iterator[pd.DataFrame]:
         yield from parts
 
 
-def _held(rows: Path, kinds: Mapping[str, Kind]) -> _Held:
+def _held(rows: Path, kinds: Kinds) -> _Held:
     held = _Held(kinds)
     for part in _parts(rows):
         held.see(part)
@@ -123,11 +126,11 @@ def _held(rows: Path, kinds: Mapping[str, Kind]) -> _Held:
 # -- formats -------------------------------------------------------------------------------------
 
 
-def _write_csv(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
+def _write_csv(rows: Path, output: Path, kinds: Kinds, meanings: Meanings) -> None:
     os.replace(rows, output)
 
 
-def _write_parquet(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
+def _write_parquet(rows: Path, output: Path, kinds: Kinds, meanings: Meanings) -> None:
     import pyarrow
 
     held = _held(rows, kinds)
@@ -139,7 +142,7 @@ def _write_parquet(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
             writer.write_table(pyarrow.Table.from_pandas(table, schema, preserve_index=False))
 
 
-def _write_fits(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
+def _write_fits(rows: Path, output: Path, kinds: Kinds, meanings: Meanings) -> None:
     from astropy.io import fits
 
     held = _held(rows, kinds)
@@ -149,8 +152,11 @@ def _write_fits(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
     header = fits.BinTableHDU(np.zeros(1, dtype)).header
     header["NAXIS2"] = held.rows
     for number, name in enumerate(kinds, start=1):
-        if name.lower() in UNITS and held.kind(name) != "text":
-            header[f"TUNIT{number}"] = UNITS[name.lower()]
+        meaning = _of_what_is_held(name, held, meanings)
+        said = {"TUNIT": _unit(meaning.unit, "fits"), "TUCD": meaning.ucd, "TCOMM": meaning.description}
+        for keyword, text in said.items():
+            if text:
+                header[f"{keyword}{number}"] = text.encode("ascii", "replace").decode()
     with atomic_path(output) as temporary, temporary.open("wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode("ascii") + header.tostring().encode("ascii"))
         for part in _parts(rows):
@@ -167,9 +173,9 @@ def _records(part: pd.DataFrame, held: _Held, dtype: np.dtype[Any]) -> NDArray[A
     return records
 
 
-def _write_votable(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
+def _write_votable(rows: Path, output: Path, kinds: Kinds, meanings: Meanings) -> None:
     held = _held(rows, kinds)
-    before, end, after = _votable_header(held).partition(b"</TABLE>")
+    before, end, after = _votable_header(held, meanings).partition(b"</TABLE>")
     text = [held.kind(name) == "text" for name in kinds]
     with atomic_path(output) as temporary, temporary.open("wb") as file:
         file.write(before + b"<DATA><TABLEDATA>\n")
@@ -180,18 +186,37 @@ def _write_votable(rows: Path, output: Path, kinds: Mapping[str, Kind]) -> None:
         file.write(b"</TABLEDATA></DATA>\n" + end + after)
 
 
-def _votable_header(held: _Held) -> bytes:
+def _votable_header(held: _Held, meanings: Meanings) -> bytes:
     """A VOTable without rows."""
     from astropy.io.votable import from_table
     from astropy.table import Column, Table
 
-    columns = [
-        Column(np.zeros(0, DTYPES.get(held.kind(name), f"U{held.widths[name]}")), name, unit=UNITS.get(name.lower()))
-        for name in held.kinds
-    ]
+    columns = []
+    for name in held.kinds:
+        kind = held.kind(name)
+        meaning = _of_what_is_held(name, held, meanings)
+        meta = {"ucd": meaning.ucd} if meaning.ucd else {}
+        said = {"unit": _unit(meaning.unit, "vounit") or None, "description": meaning.description or None, "meta": meta}
+        columns.append(Column(np.zeros(0, DTYPES.get(kind, f"U{held.widths[name]}")), name, **said))
     content = BytesIO()
     from_table(Table(columns)).to_xml(content)
     return content.getvalue()
+
+
+def _of_what_is_held(name: str, held: _Held, meanings: Meanings) -> Meaning:
+    """What a column means; one of text, such as ``12:30:00``, has no unit."""
+    meaning = meanings.get(name, Meaning())
+    return replace(meaning, unit="") if held.kind(name) == "text" else meaning
+
+
+def _unit(unit: str, form: str) -> str:
+    """A unit as a format writes it, or as it is where that has no word for it."""
+    from astropy.units import Unit
+
+    try:
+        return str(Unit(unit).to_string(form)) if unit else ""
+    except ValueError:
+        return unit
 
 
 WRITERS = {

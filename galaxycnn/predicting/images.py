@@ -21,6 +21,7 @@ from galaxycnn.data.label_files import IMAGE_ENDINGS
 from galaxycnn.data.pictures import IMAGES, StoredPicture, images_of, is_hdf5, open_hdf5
 from galaxycnn.errors import DataError, nearest
 from galaxycnn.predicting.lists import Listed, is_list, list_of
+from galaxycnn.predicting.tables import Meaning, meaning_of
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 COMPRESSED = (".gz", ".fz")
@@ -43,13 +44,13 @@ class Item:
     Attributes:
         id: what its galaxy is called.
         file: where it is, in words.
-        picture: a file, an image in an HDF5 file, or pixels.
+        picture: a file, its content, an image in an HDF5 file, or pixels.
         given: what else is known of it, by column.
     """
 
     id: str
     file: str
-    picture: Path | StoredPicture | Pixels
+    picture: Path | bytes | StoredPicture | Pixels
     given: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,8 +58,8 @@ class Source(Protocol):
     """Where images come from."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """What is known of every image beside its pixels."""
+    def columns(self) -> Mapping[str, Meaning]:
+        """What is known of every image beside its pixels, and of each of these."""
 
     def __len__(self) -> int: ...
 
@@ -78,8 +79,11 @@ class Several:
     sources: tuple[Source, ...]
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for source in self.sources for name in source.columns))
+    def columns(self) -> Mapping[str, Meaning]:
+        known: dict[str, Meaning] = {}
+        for source in reversed(self.sources):
+            known = {**source.columns, **{n: m for n, m in known.items() if n not in source.columns}}
+        return known
 
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
@@ -94,7 +98,7 @@ class Files:
     """Image files, called by their names without the ending."""
 
     paths: Sequence[Path]
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, Meaning] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -108,7 +112,7 @@ class Folder:
     """The images in a folder and those below it, called by their names relative to it."""
 
     path: Path
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, Meaning] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(1 for _ in self._names())
@@ -134,9 +138,9 @@ class Stored:
     path: Path
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> Mapping[str, Meaning]:
         with open_hdf5(self.path) as file:
-            return tuple(_numbers(file))
+            return {name: meaning_of(name) for name in _numbers(file)}
 
     def __len__(self) -> int:
         with open_hdf5(self.path) as file:
@@ -179,7 +183,7 @@ class Arrays:
     """Pixels that are in memory: an array (images, height, width[, channels]), or a sequence of arrays or of images."""
 
     images: NDArray[Any] | Sequence[Pixels]
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, Meaning] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -196,8 +200,8 @@ class InList:
     listed: Listed
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return self.listed.columns
+    def columns(self) -> Mapping[str, Meaning]:
+        return self.listed.meanings
 
     def __len__(self) -> int:
         return len(self.listed)

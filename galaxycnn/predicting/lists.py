@@ -1,4 +1,4 @@
-"""Lists of images: a CSV or Parquet file, or a table in memory, with a column of files and any others beside it."""
+"""Lists of images: a table in a file or in memory, with a column of files and any others beside it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ import pandas as pd
 
 from galaxycnn.data.label_files import id_column
 from galaxycnn.errors import DataError, UserError
+from galaxycnn.predicting.tables import (
+    POSITIONS,
+    Meaning,
+    as_text,
+    is_table,
+    meaning_of,
+    meanings_of,
+    read_table,
+    text_of,
+)
 
 ENDINGS = (".csv", ".parquet")
 ROWS = 4096
@@ -22,8 +32,8 @@ IDENTIFIERS = ("objid", "galaxyid", "dr7objid", "dr8objid", "iauname", "id", "na
 
 
 def is_list(path: Path) -> bool:
-    """Whether a file is a list by its ending."""
-    return path.suffix.lower() in ENDINGS
+    """Whether a file is a list: CSV, Parquet, ECSV, VOTable, or a FITS file with a table."""
+    return path.suffix.lower() in ENDINGS or is_table(path)
 
 
 def list_of(table: Path | Any, folder: str | Path | None = None) -> Listed:
@@ -36,9 +46,9 @@ def list_of(table: Path | Any, folder: str | Path | None = None) -> Listed:
         DataError: no column says which image a row is about.
     """
     if isinstance(table, Path):
-        return Listed(table, Path(folder) if folder is not None else table.parent)
-    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    return Listed(frame.reset_index(drop=True), Path(folder or "."))
+        return Listed(read_table(table) if is_table(table) else table, Path(folder or table.parent), str(table))
+    frame = table.reset_index(drop=True) if isinstance(table, pd.DataFrame) else table
+    return Listed(frame, Path(folder or "."))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +62,9 @@ class Listed:
         ('file', 'objid', ('ra',), '180.5')
     """
 
-    table: Path | pd.DataFrame
+    table: Path | pd.DataFrame | Any
     folder: Path
+    name: str = "the table"
 
     @cached_property
     def _header(self) -> pd.DataFrame:
@@ -61,8 +72,17 @@ class Listed:
 
     @cached_property
     def file_column(self) -> str:
-        """The column that names the images."""
-        return id_column(self._header, Path(self._name))
+        """The column that names the images.
+
+        Raises:
+            DataError: there is none.
+        """
+        try:
+            return id_column(self._header, Path(self.name))
+        except DataError as error:
+            if {str(name).lower() for name in self._header} >= set(POSITIONS):
+                raise DataError(f"{error}; 'galaxycnn cutouts' fetches images by their positions") from None
+            raise
 
     @cached_property
     def id_column(self) -> str:
@@ -74,6 +94,17 @@ class Listed:
     def columns(self) -> tuple[str, ...]:
         """All other columns."""
         return tuple(str(name) for name in self._header if name not in (self.file_column, self.id_column))
+
+    @cached_property
+    def meanings(self) -> dict[str, Meaning]:
+        """What is known of these columns beside their values."""
+        known = meanings_of(self.table) if self.of_astronomers else {}
+        return {name: known.get(name, meaning_of(name)) for name in self.columns}
+
+    @property
+    def of_astronomers(self) -> bool:
+        """Whether it is a table of astropy's, with units and the like."""
+        return not isinstance(self.table, Path | pd.DataFrame)
 
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables())
@@ -91,20 +122,15 @@ class Listed:
                 row = dict(zip(names, values, strict=True))
                 number += 1
                 if not row[self.file_column]:
-                    raise DataError(f"{self._name}: row {number} names no image ({self.file_column!r} is empty)")
+                    raise DataError(f"{self.name}: row {number} names no image ({self.file_column!r} is empty)")
                 yield row[self.file_column], row
-
-    @property
-    def _name(self) -> str:
-        return str(self.table) if isinstance(self.table, Path) else "the table"
 
     def _tables(self) -> Iterator[pd.DataFrame]:
         """Parts of the list, all of text."""
-        if isinstance(self.table, pd.DataFrame):
-            parts: Iterator[pd.DataFrame] = (
-                self.table.iloc[start : start + ROWS] for start in range(0, len(self.table), ROWS)
-            )
-            yield from (_as_text(part) for part in parts)
+        if not isinstance(self.table, Path):
+            text = text_of if self.of_astronomers else _as_text
+            for start in range(0, max(len(self.table), 1), ROWS):
+                yield text(self.table[start : start + ROWS])
         elif self.table.suffix.lower() == ".parquet":
             yield from (_as_text(part) for part in _parquet(self.table))
         else:
@@ -144,12 +170,5 @@ def pyarrow_parquet() -> Any:
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as short as they can be read back, ``""`` for what is not there."""
-    text = {
-        str(name): [
-            "" if missing else (value.decode() if isinstance(value, bytes) else str(value)).strip()
-            for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True)
-        ]
-        for name, column in table.items()
-    }
+    text = {str(name): as_text(column.tolist(), column.isna().tolist()) for name, column in table.items()}
     return pd.DataFrame(text, index=table.index)

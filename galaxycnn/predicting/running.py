@@ -27,6 +27,7 @@ from galaxycnn.predicting.part_file import PartFile
 from galaxycnn.predicting.preparing import Batch, Preparer
 from galaxycnn.predicting.rows import FLAGS, Columns, Names
 from galaxycnn.predicting.stretching import Stretch
+from galaxycnn.predicting.tables import Meaning, beside, narrow, table_of
 from galaxycnn.progress import progress_bar
 
 BATCH = 256
@@ -95,7 +96,8 @@ def predict(
     stretch: str = "auto",
     planes: Planes | None = None,
     folder: str | Path | None = None,
-) -> pd.DataFrame:
+    as_table: bool = False,
+) -> pd.DataFrame | Any:
     """Predict galaxy images with a saved network or ensemble.
 
     Args:
@@ -110,6 +112,8 @@ def predict(
             (:class:`galaxycnn.predicting.stretching.Stretch`).
         planes: which planes of a FITS image are red, green and blue, counted from 1.
         folder: what the names in a list are relative to; None: the folder of the list.
+        as_table: return a table of astropy. Where one was given, it is that table, with its units, sky coordinates,
+            masked values and metadata, and all but ``id`` and ``file`` of the following beside it.
 
     Returns:
         One row per image, in order: ``id``, ``file``, what a list knows of it, ``walk`` (the most likely path down the
@@ -123,9 +127,15 @@ def predict(
     Example:
         >>> import galaxycnn
         >>> table = galaxycnn.predict("cutouts", "saved_models/quickstart.keras")  # doctest: +SKIP
-        >>> from astropy.table import Table
-        >>> Table.from_pandas(table[table["flags"] == ""])  # doctest: +SKIP
+        >>> from astropy.table import QTable
+        >>> galaxies = QTable.read("galaxies.ecsv")  # doctest: +SKIP
+        >>> found = galaxycnn.predict(galaxies, "saved_models/quickstart.keras", as_table=True)  # doctest: +SKIP
+        >>> found[found["flags"] == ""].write("predicted.ecsv")  # doctest: +SKIP
     """
+    whole = table_of(images) if as_table else None
+    if whole is not None:
+        folder = Path(images).parent if folder is None and isinstance(images, str | Path) else folder
+        images = narrow(whole)
     run = Run.of(images, model, Options(names, views, dropout, stretch, planes), folder)
     with progress_bar() as bar:
         task = bar.add_task("Predicting", total=len(run.images))
@@ -133,7 +143,8 @@ def predict(
         for rows, _ in run.tables():
             tables.append(rows)
             bar.advance(task, len(rows))
-    return typed(pd.concat(tables, ignore_index=True), run.columns.kinds)
+    predicted = typed(pd.concat(tables, ignore_index=True), run.columns.kinds)
+    return beside(predicted, run.columns.given.values(), whole) if as_table else predicted
 
 
 def predict_to_file(
@@ -178,7 +189,7 @@ def predict_to_file(
             bar.advance(task, len(rows))
     seconds = time.monotonic() - started
     flags = _counted(part.path)
-    write(part.path, output, run.columns.kinds)
+    write(part.path, output, run.columns.kinds, run.meanings)
     part.forget()
     return Predicted(output, part.rows, flags, part.rows - before, seconds)
 
@@ -213,7 +224,12 @@ class Run(NamedTuple):
                     f"the network needs {name} of every image: give a list with a column {name!r}"
                     f"{nearest(name, source.columns) if source.columns else ''}"
                 )
-        return cls(source, networks, Columns.of(networks, source.columns, options.names), options)
+        return cls(source, networks, Columns.of(networks, tuple(source.columns), options.names), options)
+
+    @property
+    def meanings(self) -> dict[str, Meaning]:
+        """What is known of the columns that are carried through, by what they are called in the output."""
+        return {self.columns.given[name]: meaning for name, meaning in self.images.columns.items()}
 
     def tables(self, items: Iterator[Item] | None = None, start: int = 0) -> Iterator[tuple[pd.DataFrame, Batch]]:
         """The rows of one batch after the other.
