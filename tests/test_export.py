@@ -29,7 +29,7 @@ from galaxycnn.errors import UserError
 from galaxycnn.exporting import export
 from galaxycnn.exporting.tensorflow_serving import prepared
 from galaxycnn.models import CNNBuilder
-from galaxycnn.models.saving import Recipe, load_model, save_model
+from galaxycnn.models.saving import Recipe, load_model, read_recipe, save_model
 from galaxycnn.training.precision import precision
 from galaxycnn.tree import GALAXY_ZOO_2
 
@@ -232,6 +232,23 @@ def check_cutouts(found: np.ndarray, files: list[Path], settings: DataPreprocess
         assert np.abs(cutout - expected).max() <= 1 and (cutout == expected).mean() > 0.995
 
 
+# -- in less space -------------------------------------------------------------------------------
+
+
+def test_a_smaller_file_is_a_model_file_like_any_other(tmp_path: Path) -> None:
+    config = configured("a", model_params={"conv_layers": [[4, [3, 3]]], "dense_units": [256], "head": "tree"})
+    model = saved(tmp_path, config)
+    written = export(model, tmp_path / "small.keras")
+    assert 0 < written.difference < 0.02
+    assert written.path.stat().st_size < 0.75 * model.stat().st_size
+    assert read_recipe(written.path) == read_recipe(model)
+    cutouts = np.random.default_rng(2).integers(0, 256, (4, *config.data_preprocessing.input_shape)).astype(np.float32)
+    small, whole = (load_model(path).predict(cutouts, verbose=0) for path in (written.path, model))
+    np.testing.assert_allclose(small, whole, atol=0.02)
+    again = export(written.path, tmp_path / "again.keras")
+    assert again.difference == 0
+
+
 # -- what is asked for ---------------------------------------------------------------------------
 
 
@@ -240,8 +257,8 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path: Path) -> None
     both = save_ensemble(tmp_path / "both.ensemble.yaml", dict.fromkeys(models, 0.5))
     for model, output, reason in (
         (both, "both.onnx", r"an ensemble is not exported as one network; export its members \(.*a\.keras"),
-        (models[0], "a.onx", r"a file that ends with \.onnx or a folder; did you mean '\.onnx'"),
-        (models[0], "a.tflite", r"a file that ends with \.onnx or a folder$"),
+        (models[0], "a.onx", r"a file that ends with \.onnx or \.keras, or a folder; did you mean '\.onnx'"),
+        (models[0], "a.tflite", r"a file that ends with \.onnx or \.keras, or a folder$"),
         (tmp_path / "c.keras", "served", "there is no such model file"),
     ):
         with pytest.raises(UserError, match=reason):

@@ -217,8 +217,8 @@ def _refuse_absent(key: str, images: Path, labels: Path | None) -> None:
         )
     if not images.exists() and images.suffix in HDF5_ENDINGS:
         raise DataError(
-            f"{key}images_path: there is no file at {images}; name yours (--set {key}images_path=FILE), or draw one with"
-            f" 'galaxycnn data simulate --layout galaxy10 -n 3000 -o {images}'"
+            f"{key}images_path: there is no file at {images}; name yours (--set {key}images_path=FILE), or draw one"
+            f" with 'galaxycnn data simulate --layout galaxy10 -n 3000 -o {images}'"
         )
     if not images.exists():
         raise DataError(

@@ -80,8 +80,12 @@ class Exportable:
         fed = given if len(given) > 1 else given[CUTOUT]
         return given, {name: np.asarray(each) for name, each in self.network.predict_on_batch(fed).items()}
 
-    def compare(self, found: Mapping[str, Any]) -> float:
+    def compare(self, found: Mapping[str, Any], tolerance: float = TOLERANCE) -> float:
         """The largest difference of ``found`` from what the network gives for :attr:`made_up`.
+
+        Args:
+            found: outputs by their names.
+            tolerance: how large it may be, as a share of the largest output from 1 on.
 
         Raises:
             UserError: it is not that of rounding.
@@ -91,7 +95,7 @@ class Exportable:
             raise UserError(f"the export gives {', '.join(found)} instead of {', '.join(expected)}")
         differences = {name: float(np.abs(found[name] - each).max()) for name, each in expected.items()}
         for name, each in expected.items():
-            if not differences[name] <= TOLERANCE * max(1.0, float(np.abs(each).max())):
+            if not differences[name] <= tolerance * max(1.0, float(np.abs(each).max())):
                 raise UserError(f"the export gives another {name} than the network, by {differences[name]:.2g}")
         return max(differences.values())
 

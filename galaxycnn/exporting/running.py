@@ -9,28 +9,30 @@ import keras
 
 from galaxycnn.ensembles import load_ensemble
 from galaxycnn.errors import UserError, nearest
+from galaxycnn.exporting.compact import write_compact
 from galaxycnn.exporting.network import Exportable, Exported
 from galaxycnn.exporting.onnx_file import onnx_libraries, write_onnx
 from galaxycnn.exporting.tensorflow_serving import write_serving
 
-ONNX = ".onnx"
+ONNX, KERAS = ".onnx", ".keras"
 
 
 def export(model: str | Path, output: str | Path) -> Exported:
-    """Write a saved network as an ONNX file or for TensorFlow Serving; what was written is run and compared.
+    """Write a saved network as an ONNX file, for TensorFlow Serving, or smaller; what was written is run and compared.
 
-    Either form takes cutouts as float32 of shape (images, height, width, channels) with brightness from 0 to 255, gives
-    the outputs of the network by their names, and carries a description (:func:`galaxycnn.exporting.card.card`) of how
-    a cutout is prepared and what each column means. Networks of mixed precision are written in float32.
+    The first two forms take cutouts as float32 of shape (images, height, width, channels) with brightness from 0 to
+    255, give the outputs of the network by their names, and carry a description (:func:`galaxycnn.exporting.card.card`)
+    of how a cutout is prepared and what each column means. Networks of mixed precision are written in float32.
 
     Args:
         model: a ``.keras`` or ``.h5`` file, or the YAML file of a finished run.
-        output: a file that ends with ``.onnx`` (:mod:`galaxycnn.exporting.onnx_file`), or a folder
-            (:mod:`galaxycnn.exporting.tensorflow_serving`).
+        output: a file that ends with ``.onnx`` (:mod:`galaxycnn.exporting.onnx_file`), a folder
+            (:mod:`galaxycnn.exporting.tensorflow_serving`), or a file that ends with ``.keras``: the network in less
+            space (:mod:`galaxycnn.exporting.compact`).
 
     Raises:
-        UserError: the model is an ensemble, the output is neither, a library is not installed, or what was written
-            gives something else than the network.
+        UserError: the model is an ensemble, the output is none of these, a library is not installed, or what was
+            written gives something else than the network.
 
     Example:
         >>> from galaxycnn.exporting import export
@@ -54,7 +56,8 @@ def _writer(output: str | Path) -> Callable[[Exportable, Path], Exported]:
         return write_onnx
     if not ending or str(output).endswith("/") or Path(output).is_dir():
         return write_serving
-    hint = nearest(ending, [ONNX])
-    raise UserError(
-        f"{output}: an export is a file that ends with {ONNX} or a folder{hint if 'did you' in hint else ''}"
-    )
+    if ending == KERAS:
+        return write_compact
+    hint = nearest(ending, [ONNX, KERAS])
+    hint = hint if "did you" in hint else ""
+    raise UserError(f"{output}: an export is a file that ends with {ONNX} or {KERAS}, or a folder{hint}")
