@@ -4,6 +4,7 @@
     python benchmarks/recipes.py configs/task2_hierarchy.yaml --images DIR --labels CSV \\
         --vary data_augmentation_params=null --vary model_params.max_out=true
     python benchmarks/recipes.py configs/votes_base.yaml --images DIR --labels CSV --rows benchmarks/votes_heads.yaml
+    python benchmarks/recipes.py configs/galaxy10_dual_head.yaml --images FILE.h5 --rows benchmarks/galaxy10.yaml
 
 A file of rows gives each a name and the changes that make it: ``tree: [model_params.head=tree]``.
 Every run is a ``galaxycnn train`` of its own with its own weights and, unless ``--split`` is given, its own split;
@@ -42,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="+", type=Path)
     parser.add_argument("--images", required=True, type=Path)
-    parser.add_argument("--labels", required=True, type=Path)
+    parser.add_argument("--labels", type=Path, help="where the images do not hold them")
     parser.add_argument("--seeds", nargs="+", type=int, default=[48, 49, 50])
     parser.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a change to compare")
     parser.add_argument("--split", type=Path, metavar="CSV", help="one split for all seeds (a run's NAME.split.csv)")
@@ -80,7 +81,7 @@ def run_settings(name: str, changes: Sequence[str], arguments: argparse.Namespac
     return [
         f"model_name={name}",
         f"paths.images_path={arguments.images}",
-        f"paths.labels_path={arguments.labels}",
+        f"paths.labels_path={arguments.labels or 'null'}",
         f"paths.cache_path={arguments.out / 'cache'}",
         *(f"paths.{kind}_path={arguments.out / folder}" for kind, folder in _FOLDERS.items()),
         *changes,
