@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from backends import needs, run_on
 from finished_runs import configured, finished
 from finished_runs import galaxies as labelled_galaxies
@@ -18,6 +19,7 @@ from galaxycnn.cli import main
 from galaxycnn.errors import DataError, UserError
 from galaxycnn.explain.files import explain_files
 from galaxycnn.plots.explanation import Panel, explanation_tree, painted
+from galaxycnn.training import train
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 
@@ -69,14 +71,36 @@ def test_the_command(model: Path, images: Path, tmp_path: Path, capsys: pytest.C
 
 def test_images_that_cannot_be_told_apart_or_used_are_refused(model: Path, images: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "more" / "g1.png", 9)
-    with pytest.raises(DataError, match="two images are called g1"):
+    with pytest.raises(DataError, match=r"more/g1\.png: .*images/g1\.png is called 'g1' as well"):
         explain_files(model, [images, tmp_path / "more"], tmp_path / "out")
-    with pytest.raises(DataError, match="no image and no folder at"):
+    with pytest.raises(DataError, match=r"nowhere\.jpg"):
         explain_files(model, [tmp_path / "nowhere.jpg"], tmp_path / "out")
     (tmp_path / "bad.jpg").write_text("no image")
     with pytest.raises(DataError, match="none of 1 images can be used; bad: "):
         explain_files(model, [tmp_path / "bad.jpg"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_lists_and_fits_files_are_explained_with_what_the_network_is_given(tmp_path: Path) -> None:
+    params = {"model_type": "dual_head", "version": 3}
+    pre = {"img_size": [16, 16], "questions": ["Class1"], "quantities": ["z"], "inputs": ["pxscale"]}
+    config = configured(labelled_galaxies(tmp_path, 30), "z", data_preprocessing=pre, model_params=params)
+    known = pd.read_csv(config.paths.labels_path)
+    known.assign(z=np.linspace(0.01, 0.2, 30), pxscale=np.linspace(0.2, 0.4, 30)).to_csv(
+        config.paths.labels_path, index=False
+    )
+    train(config, save_plots=False)
+    rng = np.random.default_rng(0)
+    fits.writeto(tmp_path / "a.fits", rng.normal(100, 5, (40, 40)).astype(np.float32))
+    write_image(tmp_path / "b.png", 1)
+    pd.DataFrame({"file": ["a.fits", "b.png", "b.png"], "id": ["a", "b", "c"], "pxscale": [0.2, 0.3, None]}).to_csv(
+        tmp_path / "list.csv", index=False
+    )
+    network = tmp_path / "models" / "z.keras"
+    done = explain_files(network, [tmp_path / "list.csv"], tmp_path / "out", questions=["z"])
+    assert done.table["image"].tolist() == ["a", "b"] and done.problems == {"c": "the network needs pxscale"}
+    with pytest.raises(DataError, match="the network needs pxscale of every image"):
+        explain_files(network, [tmp_path / "b.png"], tmp_path / "out")
 
 
 def test_no_images_are_read_before_a_mistake_is_told(model: Path, images: Path, tmp_path: Path) -> None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import DataPreprocessing
-from galaxycnn.data.cache import read_cutout
-from galaxycnn.data.label_files import list_images
-from galaxycnn.errors import DataError, UserError
+from galaxycnn.data.generator import INPUTS
+from galaxycnn.errors import DataError
 from galaxycnn.explain.explaining import Explanation, explain
 from galaxycnn.explain.method import make_method
-from galaxycnn.explain.network import Images, Network
+from galaxycnn.explain.network import Images, Inputs, Network
 from galaxycnn.files import atomic_path
 from galaxycnn.models.saving import load_model, read_recipe
 from galaxycnn.plots.explanation import Panel, explanation_tree
+from galaxycnn.predicting.images import Source, as_images
+from galaxycnn.predicting.opening import Opener
+from galaxycnn.predicting.preparing import Preparer
 from galaxycnn.progress import progress_bar
 from galaxycnn.tree import DecisionTree
 
@@ -70,7 +73,7 @@ def explain_files(
 
     Args:
         model: a ``.keras`` or ``.h5`` file, which says how cutouts are prepared.
-        images: image files, and folders of them.
+        images: as :func:`galaxycnn.predict` takes them: image files (FITS, too), folders, patterns, lists, HDF5 files.
         folder: where to write.
         questions: names or keys of questions (``"bar"``), or names of quantities; None for all.
         method: a name of :data:`galaxycnn.registry.EXPLANATIONS`.
@@ -81,30 +84,30 @@ def explain_files(
         UserError: the model, the question or the method cannot be used, or none of the images.
     """
     recipe = read_recipe(model)
+    settings = recipe.config.data_preprocessing
     network = Network(load_model(model), recipe.tree)
-    if network.other_inputs:
-        others = ", ".join(network.other_inputs)
-        raise UserError(f"{model} takes {others} beside cutouts; explain it with galaxycnn.explain.explain, inputs=…")
-    names, chosen, files, folder = network.asked(questions), make_method(method, layer), _files(images), Path(folder)
+    names, chosen = network.asked(questions), make_method(method, layer)
+    source, folder = as_images(images), Path(folder)
+    _check_names(source, settings)
     title = f"explained by {Path(model).stem} ({method})"
     tables: list[pd.DataFrame] = []
     drawn: list[Path] = []
     problems: dict[str, str] = {}
     mean = _Mean(recipe.tree, names)
     with progress_bar() as bar:
-        task = bar.add_task("Explaining", total=len(files))
-        for ids, cutouts in _batches(files, recipe.config.data_preprocessing, chosen.galaxies, problems):
-            explained = explain(network.model, recipe.tree, cutouts, names, chosen)
-            tables.append(attention_table(explained, ids))
+        task = bar.add_task("Explaining", total=len(source))
+        for galaxies in _batches(source, settings, chosen.galaxies, problems):
+            explained = explain(network.model, recipe.tree, galaxies.cutouts, names, chosen, inputs=galaxies.inputs)
+            tables.append(attention_table(explained, galaxies.ids))
             mean.add(explained)
-            for galaxy, name in enumerate(ids):
+            for galaxy, name in enumerate(galaxies.ids):
                 if len(drawn) < figures:
                     drawn.append(draw_galaxy(explained, galaxy, folder / f"{name}.png", f"Galaxy {name} {title}"))
                 bar.advance(task)
         bar.advance(task, len(problems))
     if not tables:
         name, reason = next(iter(problems.items()))
-        raise DataError(f"none of {len(files)} images can be used; {name}: {reason}")
+        raise DataError(f"none of {len(source)} images can be used; {name}: {reason}")
     table = pd.concat(tables, ignore_index=True)
     with atomic_path(folder / TABLE) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")
@@ -151,36 +154,38 @@ def _heading(tree: DecisionTree, name: str) -> str:
 # -- images --------------------------------------------------------------------------------------
 
 
-def _files(images: Sequence[str | Path]) -> dict[str, Path]:
-    """Image files by their names without ending."""
-    found: dict[str, Path] = {}
-    for given in map(Path, images):
-        if not given.exists():
-            raise DataError(f"there is no image and no folder at {given}")
-        for path in list_images(given).values() if given.is_dir() else [given]:
-            if path.stem in found:
-                raise DataError(f"two images are called {path.stem}: {found[path.stem]} and {path}")
-            found[path.stem] = path
-    if MEAN.removesuffix(".png") in found:
-        raise DataError(f"{found[MEAN.removesuffix('.png')]}: {MEAN} is the figure of the mean; rename the image")
-    return found
+class _Galaxies(NamedTuple):
+    """Ids, cutouts, and what the network is given besides, of some images."""
+
+    ids: list[str]
+    cutouts: Images
+    inputs: Inputs
 
 
-def _batches(
-    files: dict[str, Path], preprocessing: DataPreprocessing, size: int, problems: dict[str, str]
-) -> Iterator[tuple[list[str], Images]]:
-    """Names and cutouts of the images that can be used; ``problems`` takes the others."""
-    batch: dict[str, NDArray[np.uint8]] = {}
-    for name, path in files.items():
-        try:
-            batch[name] = read_cutout(path, preprocessing)
-        except (DataError, OSError) as error:
-            problems[name] = str(error)
-        if len(batch) == size:
-            yield list(batch), np.stack(list(batch.values()))
-            batch = {}
-    if batch:
-        yield list(batch), np.stack(list(batch.values()))
+def _batches(source: Source, settings: DataPreprocessing, size: int, problems: dict[str, str]) -> Iterator[_Galaxies]:
+    """The images that can be used; ``problems`` takes the others."""
+    for batch in Preparer({"": settings}, Opener()).batches(source, size):
+        numbers = np.array([batch.numbers(name) for name in settings.inputs]).reshape(-1, len(batch)).T
+        known = np.isfinite(numbers).all(axis=1)
+        for item, reason, complete in zip(batch.items, batch.reasons, known, strict=True):
+            if reason or not complete:
+                problems[item.id] = reason or f"the network needs {', '.join(settings.inputs)}"
+        usable = batch.readable & known
+        if usable.any():
+            ids = [item.id for item, used in zip(batch.items, usable, strict=True) if used]
+            yield _Galaxies(ids, batch.cutouts[""][usable], {INPUTS: numbers[usable]} if settings.inputs else {})
+
+
+def _check_names(source: Source, settings: DataPreprocessing) -> None:
+    """Refuse what would give two figures one name, or leaves the network without its inputs."""
+    for name in settings.inputs:
+        if name not in source.columns:
+            raise DataError(f"the network needs {name} of every image: give a list with a column {name!r}")
+    files: dict[str, str] = {MEAN.removesuffix(".png"): f"the figure of the mean ({MEAN})"}
+    for item in source:
+        if item.id in files:
+            raise DataError(f"{item.file}: {files[item.id]} is called {item.id!r} as well")
+        files[item.id] = item.file
 
 
 # -- the mean ------------------------------------------------------------------------------------

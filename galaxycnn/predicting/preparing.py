@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import DataPreprocessing
@@ -51,6 +52,11 @@ class Batch:
     @property
     def readable(self) -> NDArray[np.bool_]:
         return np.array([not reason for reason in self.reasons], dtype=bool)
+
+    def numbers(self, name: str) -> NDArray[np.float32]:
+        """What is known of each image by that name, shape (images,); NaN where that is no number."""
+        values = pd.to_numeric(pd.Series([item.given.get(name) for item in self.items]), errors="coerce")
+        return values.to_numpy(np.float32)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
 from galaxycnn.errors import DataError, UserError, nearest
@@ -242,7 +241,7 @@ class Run(NamedTuple):
         preparer = Preparer(self.networks.preparations, opener)
         with _without_remarks():
             for batch in preparer.batches(self.images if items is None else items, self.options.batch):
-                given = {name: _numbers(batch, name) for name in self.networks.inputs}
+                given = {name: batch.numbers(name) for name in self.networks.inputs}
                 unknown = np.any([~np.isfinite(values) for values in given.values()], axis=0) | np.zeros(
                     len(batch), bool
                 )
@@ -251,11 +250,6 @@ class Run(NamedTuple):
                 )
                 yield self.columns.rows(batch, prediction, unknown), batch
                 start += len(batch)
-
-
-def _numbers(batch: Batch, name: str) -> NDArray[np.float32]:
-    values = pd.to_numeric(pd.Series([item.given.get(name) for item in batch.items]), errors="coerce")
-    return values.to_numpy(np.float32)
 
 
 def _refuse_fluxes(source: Arrays) -> None:
