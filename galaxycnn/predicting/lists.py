@@ -125,6 +125,10 @@ class Listed:
                     raise DataError(f"{self.name}: row {number} names no image ({self.file_column!r} is empty)")
                 yield row[self.file_column], row
 
+    def text(self) -> pd.DataFrame:
+        """The whole list as text."""
+        return pd.concat(self._tables(), ignore_index=True)
+
     def _tables(self) -> Iterator[pd.DataFrame]:
         """Parts of the list, all of text."""
         if not isinstance(self.table, Path):
