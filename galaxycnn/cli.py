@@ -21,6 +21,7 @@ COMMANDS = (
     "crossval",
     "evaluate",
     "compare",
+    "cutouts",
     "predict",
     "export",
     "explain",
