@@ -10,6 +10,7 @@ import gzip
 import io
 import warnings
 import zlib
+from math import prod
 
 from PIL import Image
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, ImageFileDirectory_v2
@@ -44,7 +45,9 @@ def check_image(content: bytes, limits: Limits) -> bytes:
     if content.startswith(_GZIP):
         content = _unfolded(content, limits)
     try:
-        pixels = _pixels(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks of decoders on damaged headers
+            pixels = _pixels(content)
     except (Refused, Image.DecompressionBombError) as error:
         raise error if isinstance(error, Refused) else _too_many(limits) from None
     except Exception as error:  # whatever a damaged header leads to
@@ -80,9 +83,7 @@ def _pixels(content: bytes) -> int:
         return _tiff_pixels(content)
     for beginning, kind in _PICTURES.items():
         if content.startswith(beginning):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(content), formats=[kind])
+            image = Image.open(io.BytesIO(content), formats=[kind])
             return image.width * image.height
     raise Refused(415, f"not a {TYPES} image")
 
@@ -100,14 +101,9 @@ def _fits_pixels(content: bytes) -> int:
     """Of the first image, all planes together."""
     from astropy.io import fits  # not needed for pictures, and slow to import
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with fits.open(io.BytesIO(content), memmap=False) as units:
-            for unit in units:
-                sides = [side for side in getattr(unit, "shape", ()) or () if side != 1]
-                if unit.is_image and len(sides) >= 2:
-                    pixels = 1
-                    for side in sides:
-                        pixels *= side
-                    return pixels
+    with fits.open(io.BytesIO(content), memmap=False) as units:
+        for unit in units:
+            sides = [side for side in getattr(unit, "shape", ()) or () if side != 1]
+            if unit.is_image and len(sides) >= 2:
+                return prod(sides)
     raise Refused(422, "a FITS file without an image")

@@ -126,14 +126,17 @@ def _words(votes: Votes, answer: Answer) -> str:
     return f"{answer.name} {percent(votes.of(answer.column))}"
 
 
-def _question(votes: Votes, question: Question, x: float, y: float, answers: Sequence[str]) -> str:
-    """A question: its heading at ``(x, y)``, and its answers."""
+def _question(votes: Votes, question: Question, box: tuple[float, float, float, float], answers: Sequence[str]) -> str:
+    """A question: its heading and its answers, and what can be pressed (left, top, width, height)."""
+    left, top, width, height = map(_, box)
     said = ", ".join(_words(votes, answer) for answer in question.answers)
     walk = " walk" if any(map(votes.on_walk, question.columns)) else ""
     return (
         f'<g class="question{walk}" tabindex="0" role="button" data-question={quoteattr(question.name)}'
         f" aria-label={quoteattr(f'{question.text} {said}')}>"
-        f'<text class="heading" x="{_(x)}" y="{_(y)}">{escape(question.text)}</text>{"".join(answers)}</g>'
+        f'<rect class="touch" x="{left}" y="{top}" width="{width}" height="{height}" fill="none" pointer-events="all"/>'
+        f'<text class="heading" x="{left}" y="{_(box[1] + HEAD - 6)}">{escape(question.text)}</text>'
+        f"{''.join(answers)}</g>"
     )
 
 
@@ -165,8 +168,7 @@ def _wide(votes: Votes) -> tuple[float, float, list[str]]:
     for number, column in enumerate(columns):
         y = (max(heights) - heights[number]) / 2
         for question in column:
-            x, answers = number * step, []
-            heading = y + HEAD - 6
+            x, top, answers = number * step, y, []
             y += HEAD
             for answer in question.answers:
                 slot, thick = _slot(votes, answer), SCALE * votes.of(answer.column)
@@ -175,7 +177,7 @@ def _wide(votes: Votes) -> tuple[float, float, list[str]]:
                     _answer(votes, answer, (x, tops[answer.column], BAR, thick), x + BAR + 6, y + slot / 2 + 4)
                 )
                 y += slot
-            shapes.append(_question(votes, question, x, heading, answers))
+            shapes.append(_question(votes, question, (x, top, LAST, y - top), answers))
             y += BETWEEN
     lefts = {c: number * step for number, column in enumerate(columns) for q in column for c in q.columns}
     return WIDTH, max(heights), [*_bands(votes, lefts, tops), *shapes]
@@ -243,37 +245,48 @@ def _band(x: float, start: tuple[float, float], end_x: float, end: tuple[float, 
 
 
 def _upright(votes: Votes) -> tuple[float, float, list[str]]:
-    lefts: dict[str, float] = {}
+    questions, spans = _downwards(votes), _spans(votes)
     bottoms: dict[str, float] = {}
     reaches: dict[str, float] = {}
     shapes: list[str] = []
     y = 0.0
-    for question in _downwards(votes):
-        parents = votes.parents(question)
-        left = min((lefts[parent] for parent in parents), default=0.0)
+    for question in questions:
         top = y + HEAD
-        reaches |= dict.fromkeys(parents, top)
-        answers, x, line, words = [], left, top + STRIP + LINE - 2, 0.0
+        reaches |= dict.fromkeys(votes.parents(question), top)
+        answers, line, words = [], top + STRIP + LINE - 2, 0.0
         for answer in question.answers:
-            width = UPRIGHT_WIDTH * votes.of(answer.column)
-            lefts[answer.column], bottoms[answer.column] = x, top + STRIP
+            x, width = spans[answer.column]
+            bottoms[answer.column] = top + STRIP
             letter = WALK_LETTER if votes.on_walk(answer.column) else LETTER
             length = letter * len(_words(votes, answer)) + 2 * LETTER
             if words > 0 and words + length > UPRIGHT_WIDTH + 2 * LETTER:
                 line, words = line + LINE, 0.0
             answers.append(_answer(votes, answer, (x, top, width, STRIP), words, line))
-            x, words = x + width, words + length
-        shapes.append(_question(votes, question, 0, y + HEAD - 6, answers))
+            words += length
+        shapes.append(_question(votes, question, (0, y, UPRIGHT_WIDTH, line + GAP - y), answers))
         y = line + BETWEEN
     bands = {
-        column: f'<rect x="{_(lefts[column])}" y="{_(bottoms[column])}" width="{_(width)}"'
+        column: f'<rect x="{_(spans[column][0])}" y="{_(bottoms[column])}" width="{_(spans[column][1])}"'
         f' height="{_(reach - bottoms[column])}"/>'
         for column, reach in reaches.items()
-        if (width := UPRIGHT_WIDTH * votes.of(column)) >= THINNEST
+        if spans[column][1] >= THINNEST
     }
     plain = [band for column, band in bands.items() if not votes.on_walk(column)]
     walked = [band for column, band in bands.items() if votes.on_walk(column)]
     return UPRIGHT_WIDTH, y - BETWEEN + GAP, _grouped(plain, walked) + shapes
+
+
+def _spans(votes: Votes) -> dict[str, tuple[float, float]]:
+    """Left side and width of each answer: side by side, from where the answers begin that lead to them."""
+    lefts: dict[str, float] = {}
+    for question in votes.tree.questions:
+        left = min((lefts[parent] for parent in votes.parents(question)), default=0.0)
+        for column in question.columns:
+            lefts[column] = left
+            left += votes.of(column)
+    right = max(left + votes.of(column) for column, left in lefts.items())
+    unit = UPRIGHT_WIDTH / max(1.0, right)  # above 1 where sums do not hold
+    return {column: (unit * left, unit * votes.of(column)) for column, left in lefts.items()}
 
 
 def _downwards(votes: Votes) -> list[Question]:
@@ -298,12 +311,12 @@ def _bars(votes: Votes, width: float) -> tuple[float, float, list[str]]:
     left = min(0.5 * width, LETTER * (max(map(len, names), default=0) + 6) + 6)
     shapes, y = [], 0.0
     for question in votes.tree.questions:
-        answers, heading = [], y + HEAD - 6
+        answers, top = [], y
         y += HEAD
         for answer in question.answers:
             long = (width - left) * votes.of(answer.column)
             answers.append(_answer(votes, answer, (left, y + 3, long, LINE), 0, y + LINE))
             y += LINE + 2 * GAP
-        shapes.append(_question(votes, question, 0, heading, answers))
+        shapes.append(_question(votes, question, (0, top, width, y - top), answers))
         y += BETWEEN
     return width, max(y - BETWEEN, 1.0), shapes

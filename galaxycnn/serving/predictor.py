@@ -96,9 +96,7 @@ class Predictor:
         networks = Networks.load(model, views)
         if networks.inputs:
             needed = " and ".join(networks.inputs)
-            raise UserError(
-                f"the network needs {needed} beside pixels, which a page cannot ask for; use galaxycnn predict"
-            )
+            raise UserError(f"the network needs {needed} beside pixels: use galaxycnn predict with a list of them")
         file = Path(model or networks.loaded[0].member.path).name
         return cls(networks, file.removesuffix(".ensemble.yaml").removesuffix(Path(file).suffix), limits)
 
@@ -241,7 +239,8 @@ class Predictor:
         found = explain(loaded.network, self.networks.tree, batch.cutouts[""], [question], method)
         (name,) = found.names
         png = explained(Opener()(content).image, settings, found.maps[0, 0])
-        return Explained(png, f"{found.answer(0, name)} {found.values[0, 0]:.2f}".strip())
+        answer, value = found.answer(0, name), float(found.values[0, 0])
+        return Explained(png, f"{answer} {value:.2f}" if answer else f"{value:.3g}")
 
     # -- what it is ------------------------------------------------------------------------------
 

@@ -16,12 +16,15 @@ export class GalaxyView {
   #say;
   #galaxy;
   #file;
+  #branched;
   #maps = new Map();
   #asked = 0;
 
   constructor(card, say) {
     this.#card = card;
     this.#say = say;
+    this.#branched = card.questions.some(({ parents }) => parents.length);
+    at("votes").textContent = this.#branched ? "How volunteers would vote" : "How probable each answer is";
     for (const method of Object.keys(card.methods)) at("method").append(element("option", method));
     at("method").value = "gradcam";
     for (const id of ["question", "method"]) at(id).addEventListener("change", () => this.#explain());
@@ -107,7 +110,7 @@ export class GalaxyView {
     const svg = await drawing(columns.map((column) => galaxy.fractions[column]), narrow.matches);
     if (galaxy !== this.#galaxy) return;
     svg.classList.toggle("upright", narrow.matches);
-    svg.classList.toggle("bars", this.#card.questions.every(({ parents }) => !parents.length));
+    svg.classList.toggle("bars", !this.#branched);
     at("flow").replaceChildren(svg);
     this.#tell(null);
     this.#press();
@@ -120,8 +123,8 @@ export class GalaxyView {
     if (!group) {
       if (!target) {
         detail.textContent =
-          "Widths are fractions of all votes. Point at an answer, or go to a question with Tab, for its numbers; press" +
-          " it to see what in the galaxy speaks for its answer.";
+          (this.#branched ? "Widths are fractions of all votes. " : "") +
+          "Point at an answer, or go to a question with Tab, for its numbers; press it to see what speaks for its answer.";
       }
       return;
     }
@@ -129,13 +132,14 @@ export class GalaxyView {
     const total = answers.reduce((sum, { column }) => sum + this.#galaxy.fractions[column], 0);
     const column = target.closest("[data-column]")?.dataset.column;
     const told = answers.filter((answer) => !column || answer.column === column);
+    const votes = this.#branched ? " of all votes" : "";
     const said = told.map((answer) => {
       const fraction = this.#galaxy.fractions[answer.column];
       const spread = this.#galaxy.spread ? ` ± ${percent(this.#galaxy.spread[answer.column])}` : "";
-      const among = total > 0 ? `, ${percent(fraction / total)} % of those asked` : "";
-      return `${answer.words} ${percent(fraction)}${spread} %${column ? ` of all votes${among}` : ""}`;
+      const among = column && total > 0 && this.#branched ? `, ${percent(fraction / total)} % of those asked` : "";
+      return `${answer.words} ${percent(fraction)}${spread} %${column ? votes : ""}${among}`;
     });
-    detail.replaceChildren(element("b", text), ` ${said.join(" · ")}${column ? "" : " of all votes"}`);
+    detail.replaceChildren(element("b", text), ` ${said.join(" · ")}${column ? "" : votes}`);
   }
 
   #choose(target) {
@@ -174,10 +178,11 @@ export class GalaxyView {
     }
     if (asked !== this.#asked) return;
     const { address, answer } = this.#maps.get(key);
-    const words = /[^\d.\s-]/.test(answer) ? answer.replace(/ (-?[\d.]+)$/, " ($1 of those asked)") : `${question} ${answer}`;
+    const quantity = this.#card.quantities.includes(question);
+    const words = quantity ? `raises ${question}, ${answer}` : `speaks for ${answer.replace(/ ([\d.]+)$/, " ($1)")}`;
     at("map").src = address;
-    at("map").alt = `Map of what speaks for ${words}`;
-    at("caption").textContent = `Orange speaks for ${words}; outlined where it is above half of its largest value.`;
+    at("map").alt = `Map of what ${words}`;
+    at("caption").textContent = `Orange: what ${words}; outlined where it is above half of its largest value.`;
     at("map").hidden = at("strength").disabled = false;
   }
 }
