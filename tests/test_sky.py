@@ -377,3 +377,5 @@ def test_the_command_fetches(server: Server, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'cutouts.csv'}: 2 cutouts\n"
     assert main([*words, "--survey", "hpis"]) == 2
     assert "there is no survey 'hpis'; did you mean 'hips'?" in capsys.readouterr().err
+    assert main([*words, "--rate", "0"]) == 2
+    assert "rate and timeout are above 0" in capsys.readouterr().err

@@ -46,7 +46,7 @@ class Client:
         pause: seconds before the second try; before each further one twice as long, and up to as long again by chance.
 
     Raises:
-        UserError: a library is not installed.
+        UserError: a library is not installed, or a number makes no sense.
     """
 
     rate: float = 4.0
@@ -59,6 +59,8 @@ class Client:
     _closed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
+        if not (self.rate > 0 and self.timeout > 0 and self.tries >= 1):
+            raise UserError("rate and timeout are above 0, tries at least 1")
         try:
             import requests
             import tenacity
