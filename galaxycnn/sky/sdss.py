@@ -24,7 +24,7 @@ class Sloan(Survey):
     """
 
     home = "https://skyserver.sdss.org"
-    layers = ("dr18", "dr17", "dr16", "dr7")
+    layers = ("dr18", "dr17", "dr16")
     forms = ("jpg",)
     scale = 0.396127
     sizes = (64, 2048)
