@@ -19,6 +19,7 @@ from galaxycnn.registry import (
     LOSSES,
     MODELS,
     QUANTITY_HEADS,
+    SURVEYS,
     Registry,
 )
 
@@ -61,5 +62,6 @@ _LISTS: dict[str, Callable[[], Lines]] = {
     "baselines": partial(_entries, BASELINES, attrgetter("text")),
     "explanations": partial(_entries, EXPLANATIONS, _first_line),
     "controls": partial(_entries, CONTROLS, _first_line),
+    "surveys": partial(_entries, SURVEYS, _first_line),
     "configs": _configs,
 }
