@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "explain", text, _explain, example)
     model = "a .keras or .h5 file, or galaxy_zoo, which comes with galaxycnn"
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("images", metavar="IMAGES", nargs="+", help="as for predict: images, folders, lists, HDF5 files")
+    parser.add_argument("images", metavar="IMAGES", nargs="+", help="what predict takes: images, folders, lists, …")
     parser.add_argument("-o", "--output", default="explained", metavar="FOLDER", help="default: explained")
     question = "a question such as bar or Class3, or a quantity (may be repeated; default: all)"
     parser.add_argument("--question", action="append", default=[], metavar="NAME", help=question)
