@@ -182,7 +182,7 @@ def test_everything_is_done_with_the_keyboard(open_page) -> None:
             " return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })(document.activeElement)"
         )
         assert focused, f"{reached[-1]} does not show that it has the focus"
-    assert reached[:3] == ["night", "files", "barred spiral"]
+    assert reached[:3] == ["night", "files", "two-armed spiral"]
     assert len(set(reached)) == 8
     page.keyboard.press("Enter")
     shown(page)

@@ -103,11 +103,11 @@ def make_app(predictor: Predictor) -> FastAPI:
 
     @contextmanager
     def served(request: Request) -> Iterator[Callable[[int], None]]:
-        """A place for a request, and what counts its client's images."""
+        """A place for a request, and what counts the images of its client beyond the first."""
         client = request.client.host if request.client else ""
-        rate.take(client, 0)
+        rate.take(client, 1)
         with room.place():
-            yield partial(rate.take, client)
+            yield lambda images: rate.take(client, images - 1)
 
     async def files_of(request: Request, field: str) -> Form:
         form = await read_form(request, limits)

@@ -26,7 +26,7 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
-    Example(60, "barred spiral"),
+    Example(60, "two-armed spiral"),
     Example(210, "elliptical"),
     Example(66, "tight spiral"),
     Example(301, "edge-on disk"),

@@ -31,7 +31,7 @@ LINE, GAP, BETWEEN = 17.0, 3.0, 26.0
 """From one line of text to the next, from one answer to the next, from one question to the next."""
 HEAD = 18.0
 """Height of a question's heading."""
-LETTER, WALK_LETTER = 7.0, 7.6
+LETTER, WALK_LETTER = 7.0, 8.0
 """Width of a letter of an answer, on average and where it is on the walk."""
 LAST = 230.0
 """Width of the last column, in a wide drawing."""

@@ -122,12 +122,14 @@ export class GalaxyView {
     const group = target?.closest?.("[data-question]");
     if (!group) {
       if (!target) {
+        detail.classList.remove("told");
         detail.textContent =
           (this.#branched ? "Widths are fractions of all votes. " : "") +
           "Point at an answer, or go to a question with Tab, for its numbers; press it to see what speaks for its answer.";
       }
       return;
     }
+    detail.classList.add("told");
     const { text, answers } = this.#card.questions.find(({ name }) => name === group.dataset.question);
     const total = answers.reduce((sum, { column }) => sum + this.#galaxy.fractions[column], 0);
     const column = target.closest("[data-column]")?.dataset.column;
