@@ -1,9 +1,9 @@
 """``galaxycnn serve``: a web page and an HTTP endpoint for one saved network or ensemble.
 
 The page is a client of the endpoint and nothing else, so that both always say the same. It is made with FastAPI and a
-few plain files, because that alone keeps what was promised: NiceGUI, Gradio and Streamlit ask the browser to run code
-from strings or inline scripts, which the content security policy here forbids; Gradio and Streamlit keep uploads on
-disk or in a session, while here nothing outlives its request; and NiceGUI brings 24 packages more, FastAPI 3.
+few plain files because those who made frameworks for such pages had other aims: NiceGUI 3.18 runs inline scripts and
+code from strings in the browser, which the content security policy here forbids, and brings 24 packages more; Gradio
+saves what is uploaded in a cache on disk, while here nothing outlives its request.
 
 - ``limits.py``: what a client may ask for; ``uploads.py``: files of a request, in memory; ``checking.py``: their type
   and their number of pixels, before they are decoded
