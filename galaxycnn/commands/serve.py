@@ -10,10 +10,11 @@ from galaxycnn.serving.limits import Limits
 
 
 def add(commands: Commands) -> None:
-    example = "galaxycnn serve --model saved_models/best.keras"
+    example = "galaxycnn serve --port 8080"
     text = "open a web page, and an HTTP endpoint, where a model looks at galaxies"
     parser = command(commands, "serve", text, _serve, example)
-    parser.add_argument("--model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
+    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
+    parser.add_argument("--model", metavar="MODEL", help=model)
     host = "address to listen at; 0.0.0.0 for all networks (default: 127.0.0.1, seen from this machine alone)"
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=host)
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any that is free")
