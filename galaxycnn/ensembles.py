@@ -24,6 +24,7 @@ from galaxycnn.errors import ConfigError, DataError, UserError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.measuring import NeverLooked
 from galaxycnn.models.saving import load_model, read_recipe
+from galaxycnn.pretrained import model_file
 from galaxycnn.quantities import Prediction, pooled
 from galaxycnn.tree import DecisionTree, Floats
 from galaxycnn.views import Seen, fill_mode, predict_views
@@ -159,12 +160,13 @@ def load_ensemble(path: str | Path, config: Config | str | Path | None = None) -
     """The ensemble that a file describes: an ``.ensemble.yaml``, a model file, or the YAML file of a finished run.
 
     Args:
+        path: such a file, or the name of a network that comes with galaxycnn (:mod:`galaxycnn.pretrained`).
         config: for a model file without a recipe (Keras 2): its configuration.
 
     Raises:
         UserError: no such file, or not one of these; or members that answer different questions.
     """
-    path = Path(path)
+    path = model_file(path)
     if config is not None:
         return Ensemble((Member(path, config if isinstance(config, Config) else load_config(config)),))
     if path.name.endswith(SUFFIX):

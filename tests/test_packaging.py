@@ -102,7 +102,10 @@ def test_the_wheel_holds_the_package_its_recipes_and_nothing_else(wheel: Path) -
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "galaxycnn").rglob("*.py")}
     data = f"galaxycnn-{_setup()['metadata']['version']}.data/data/share/galaxycnn/configs"
     recipes = {f"{data}/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
-    assert names == modules | {"galaxycnn/py.typed"} | recipes
+    pretrained = (path for path in (ROOT / "galaxycnn" / "pretrained").iterdir() if path.is_file())
+    networks = {path.relative_to(ROOT).as_posix() for path in pretrained}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "galaxycnn" / "serving" / "page").iterdir()}
+    assert names == modules | {"galaxycnn/py.typed"} | recipes | networks | page
 
 
 def test_the_metadata_name_what_is_needed(metadata: Message) -> None:
@@ -110,7 +113,7 @@ def test_the_metadata_name_what_is_needed(metadata: Message) -> None:
     assert metadata["Version"] == _setup()["metadata"]["version"]
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.10"
-    assert {"kaggle", "test", "tune"} <= set(metadata.get_all("Provides-Extra", []))
+    assert {"app", "kaggle", "test", "tune"} <= set(metadata.get_all("Provides-Extra", []))
     required = {r.name for r in map(Requirement, metadata.get_all("Requires-Dist", [])) if r.marker is None}
     assert required == {r.name for r in _runtime()}
 

@@ -106,11 +106,6 @@ def test_readable_names_are_unique_words() -> None:
     assert len(set(names)) == 37 and all(name.isidentifier() for name in names)
 
 
-def test_a_model_has_to_be_named(images: Path) -> None:
-    with pytest.raises(UserError, match="say which network predicts: --model"):
-        galaxycnn.predict(images)
-
-
 # -- sources -------------------------------------------------------------------------------------
 
 
@@ -431,8 +426,6 @@ def test_the_command_writes_a_table(
     assert main(["predict", "--model", str(model), str(images), "-o", str(out), "--names", "readable"]) == 0
     assert capsys.readouterr().out.startswith(f"{out}: 30 images (")
     assert "shape_smooth" in pd.read_csv(out)
-    assert main(["predict", str(images), "-o", str(out)]) == 2
-    assert "say which network predicts" in capsys.readouterr().err
 
 
 def test_other_backends_seed_dropout_alike() -> None:

@@ -15,11 +15,12 @@ SHOWN = 3
 
 
 def add(commands: Commands) -> None:
-    example = "galaxycnn predict --model saved_models/best.keras cutouts/*.fits galaxies.csv -o predictions.parquet"
+    example = "galaxycnn predict cutouts/*.fits galaxies.csv -o predictions.parquet --model saved_models/best.keras"
     parser = command(commands, "predict", "predict galaxy images with a saved model or ensemble", _predict, example)
-    images = "image files (JPEG, PNG, TIFF, FITS), folders, patterns, HDF5 files, CSV or Parquet lists of files"
+    images = "images (JPEG, PNG, TIFF, FITS), folders, patterns, HDF5 files, lists (CSV, Parquet, ECSV, VOTable, FITS)"
     parser.add_argument("images", metavar="IMAGES", nargs="+", help=images)
-    parser.add_argument("--model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")
+    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
+    parser.add_argument("--model", metavar="MODEL", help=model)
     output = "the table: .csv, .parquet, .fits, .vot or .xml (VOTable); without it the answers are shown"
     parser.add_argument("-o", "--output", metavar="FILE", help=output)
     names = "columns as in the Galaxy Challenge (Class1.1) or in words (shape_smooth)"

@@ -26,6 +26,7 @@ from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.typical import Typical, store_typical
+from galaxycnn.pretrained import model_file
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 SUFFIXES = (".keras", ".h5")
@@ -152,7 +153,7 @@ def _rebuilt(path: Path, config: Config) -> keras.Model:
 
 
 def _existing(path: str | Path) -> Path:
-    path = Path(path)
+    path = model_file(path)
     if not path.is_file():
         models = sorted(str(p) for p in path.parent.glob("*") if p.suffix in SUFFIXES) if path.parent.is_dir() else []
         raise UserError(f"{path}: there is no such model file{nearest(str(path), models)}")

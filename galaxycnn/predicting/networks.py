@@ -23,6 +23,7 @@ from galaxycnn.models.quantity_heads import QuantityHead
 from galaxycnn.models.saving import load_model
 from galaxycnn.models.typical import Typical, Watched, read_typical
 from galaxycnn.predicting.preparing import Cutouts
+from galaxycnn.pretrained import DEFAULT
 from galaxycnn.progress import silent_progress
 from galaxycnn.tree import DecisionTree
 from galaxycnn.views import Seen, fill_mode, predict_views
@@ -129,9 +130,7 @@ class Networks:
         Raises:
             UserError: no such file, one without a recipe, or a network without dropout is to drop.
         """
-        if model is None:
-            raise UserError("say which network predicts: --model saved_models/NAME.keras (in Python model=…)")
-        ensemble = load_ensemble(model)
+        ensemble = load_ensemble(DEFAULT if model is None else model)
         assert ensemble.tree is not None
         members = tuple(Loaded.load(member, bool(dropout)) for member in ensemble.members)
         return cls(ensemble, members, ensemble.tree, views or ensemble.views, dropout)

@@ -1,0 +1,125 @@
+"""Write ``galaxycnn/pretrained/README.md``, the card of the network that comes with galaxycnn, from its measures.
+
+python docs/make_model_card.py
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from galaxycnn.files import atomic_path
+from galaxycnn.models.saving import read_recipe
+from galaxycnn.pretrained import DEFAULT, PRETRAINED
+from galaxycnn.tree import GALAXY_ZOO_2
+
+CARD = """# The network `galaxy_zoo`
+
+<!-- Made from galaxy_zoo.metrics.json by docs/make_model_card.py; do not edit. -->
+
+An EfficientNet-Lite0 of {parameters:,} parameters that reads a colour cutout of a galaxy, {side}×{side} pixels, and
+predicts the 37 vote fractions of the Galaxy Zoo 2 decision tree: what share of volunteers would give each answer.
+`galaxycnn predict galaxy.jpg` uses it where no other model is named, and whatever takes a model file takes the name
+`galaxy_zoo`.
+
+## Data
+
+{train:,} galaxies of *Galaxy Zoo – The Galaxy Challenge* (Kaggle 2013; SDSS gri composites of 424×424 pixels around
+bright nearby galaxies, r < 17) with the fractions of their volunteers, and {extra:,} others of the same survey,
+whose fractions a first network, of the same kind and without them, predicted. Training began with ImageNet weights.
+The {test} galaxies of the test part were used once, after training; `galaxy_zoo.split.csv` names them, and
+`galaxy_zoo.yaml` is the whole configuration. About 8 % of the galaxies are "odd spirals", three times as many as in
+the survey. The votes are Galaxy Zoo 2's (Willett et al. 2013, MNRAS 435, 2835), the images those of the Sloan Digital
+Sky Survey.
+
+## Scores
+
+On the {test} test galaxies, from {views} views of each (the default), with 95 % bootstrap intervals:
+
+| | RMSE over all 37 fractions |
+|---|---|
+| predict-the-mean | {mean:.3f} |
+| this network, one view | {single:.4f} |
+| **this network** | **{rmse:.4f}** [{low:.4f} {high:.4f}] |
+
+Question by question; *reached* are the galaxies that the volunteers bring to the question, among which the accuracy
+is that of the most likely answer; the calibration error is the mean distance between stated and true fractions in
+bins of the stated ones:
+
+| question | reached | accuracy | most frequent answer | RMSE | predict-the-mean | calibration error |
+|---|---|---|---|---|---|---|
+{questions}
+
+The sums of the decision tree hold by construction. `galaxy_zoo.metrics.json` has every measure.
+
+## What it must not be used for
+
+- Images that are not like its own: other surveys, depths, filters, redshifts or scales, unless their predictions
+  are compared with labels there. `galaxycnn predict` flags what is `atypical` of its training galaxies; that finds
+  much of it, and not all.
+- Rare things: rings, lenses, mergers, dust lanes and the like (Class8) were a few dozen galaxies of the training.
+  Artefacts and stars (Class1.3) were fewer still, and are hardly ever found.
+- Single galaxies as facts. It predicts what volunteers would have voted, with their biases: small, faint and
+  distant galaxies look smoother than they are, and the fractions are not corrected for redshift.
+- Fractions of a population without a correction for the confusion that the tables show.
+
+## How it was made
+
+```sh
+./run.zsh configs/best_small_data.yaml                     # a first network, with Kaggle's files in galaxy-zoo_data/
+./run.zsh submit saved_models/best_small_data.keras galaxy-zoo_data/images_without_labels --views 16 \\
+    -o galaxy-zoo_data/predicted.csv                       # names the galaxies without labels
+./run.zsh galaxycnn/pretrained/galaxy_zoo.yaml             # learns from all, {minutes:.0f} minutes on {cores} cores
+./run.zsh export saved_models/galaxy_zoo.keras -o galaxy_zoo.keras
+```
+
+The last step leaves out the optimizer and rounds the weights to half precision; the scores above are those of the file
+as it is here.
+"""
+
+
+def card() -> str:
+    """The card, as Markdown."""
+    folder = PRETRAINED[DEFAULT].parent
+    measured = json.loads((folder / f"{DEFAULT}.metrics.json").read_text())
+    config = read_recipe(PRETRAINED[DEFAULT]).config
+    test, overall = measured["parts"]["test"], measured["parts"]["test"]["overall"]
+    low, high = overall["intervals"]["rmse"]
+    return CARD.format(
+        parameters=measured["parameters"],
+        side=config.data_preprocessing.img_size[0],
+        train=measured["labelled"],
+        extra=measured["galaxies"]["train"] - measured["labelled"],
+        test=test["n"],
+        views=test["views"],
+        mean=overall["baseline"]["rmse"],
+        single=test["single_view_rmse"],
+        rmse=overall["rmse"],
+        low=low,
+        high=high,
+        minutes=measured["training_seconds"] / 60,
+        cores=measured["machine"]["cores"],
+        questions="\n".join(_row(name, output) for name, output in test["outputs"].items()),
+    )
+
+
+def _row(name: str, output: dict[str, Any]) -> str:
+    reached = output["confusion"]["true_walk"]
+    question = GALAXY_ZOO_2.question(name)
+    figures = [
+        f"{reached['accuracy']:.3f}",
+        f"{reached['baseline']['accuracy']:.3f}",
+        f"{output['rmse']:.3f}",
+        f"{output['baseline']['rmse']:.3f}",
+        f"{output['calibration']['error']:.3f}",
+    ]
+    return f"| {question.name}: {question.text} | {reached['n']} | {' | '.join(figures)} |"
+
+
+def main() -> None:
+    with atomic_path(PRETRAINED[DEFAULT].parent / "README.md") as temporary:
+        temporary.write_text(card())
+
+
+if __name__ == "__main__":
+    main()

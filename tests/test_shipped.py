@@ -1,0 +1,87 @@
+"""The network that comes with galaxycnn: found by its name, small, as good as its card says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import galaxycnn
+from galaxycnn.cli import main
+from galaxycnn.config import load_config
+from galaxycnn.models.saving import read_recipe
+from galaxycnn.models.typical import read_typical
+from galaxycnn.pretrained import DEFAULT, PRETRAINED
+from galaxycnn.tree import GALAXY_ZOO_2
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = list(GALAXY_ZOO_2.columns)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict:
+    return json.loads(PRETRAINED[DEFAULT].with_name(f"{DEFAULT}.metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def galaxy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of a smooth round source."""
+    y, x = np.indices((424, 424)) - 212
+    light = 230 * np.exp(-np.hypot(x, y) / 25)
+    path = tmp_path_factory.mktemp("shipped") / "galaxy.jpg"
+    Image.fromarray(np.repeat(light[..., None], 3, axis=2).astype(np.uint8)).save(path, quality=95)
+    return path
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_it_is_small_and_whole(name: str) -> None:
+    path = PRETRAINED[name]
+    assert path.stat().st_size <= 12e6
+    recipe = read_recipe(path)
+    assert recipe.tree == GALAXY_ZOO_2 and read_typical(path) is not None
+    assert load_config(path.with_suffix(".yaml")).model_params == recipe.config.model_params
+
+
+def test_a_picture_is_answered_without_naming_a_model(galaxy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(galaxy)]) == 0
+    assert "smooth" in capsys.readouterr().out
+
+
+def test_the_name_stands_wherever_a_model_does(galaxy: Path, tmp_path: Path) -> None:
+    by_name = galaxycnn.predict([galaxy], "galaxy_zoo", views=1)
+    pd.testing.assert_frame_equal(by_name, galaxycnn.predict([galaxy], views=1))
+    assert galaxycnn.load_model("galaxy_zoo").count_params() == galaxycnn.load_model(PRETRAINED[DEFAULT]).count_params()
+    assert main(["explain", "galaxy_zoo", str(galaxy), "--question", "shape", "-o", str(tmp_path / "why")]) == 0
+    assert any((tmp_path / "why").rglob("*.png"))
+
+
+def test_it_answers_in_a_few_seconds_without_anything_else_being_there(galaxy: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "galaxycnn.cli", "predict", str(galaxy)]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert galaxy.name in shown.stdout and list(tmp_path.iterdir()) == []
+
+
+def test_real_galaxies_are_predicted_as_well_as_the_card_says(real_data, measured: dict) -> None:
+    folder = real_data("kaggle")
+    split = pd.read_csv(PRETRAINED[DEFAULT].with_name(f"{DEFAULT}.split.csv"), dtype=str)
+    names = split.loc[split["part"] == "test", "id"].tolist()
+    truth = pd.read_csv(folder / "training_solutions_rev1.csv", dtype={"GalaxyID": str}).set_index("GalaxyID")
+    found = galaxycnn.predict([folder / "images_training_rev1" / f"{name}.jpg" for name in names], views=1)
+    error = np.sqrt(np.square(found[COLUMNS].to_numpy() - truth.loc[names, COLUMNS].to_numpy()).mean())
+    assert error == pytest.approx(measured["parts"]["test"]["single_view_rmse"], abs=2e-4)
+    assert 0.001 < found["flags"].str.contains("atypical").mean() < 0.05
+
+
+def test_the_card_is_made_from_the_measures() -> None:
+    spec = importlib.util.spec_from_file_location("make_model_card", ROOT / "docs" / "make_model_card.py")
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    committed = PRETRAINED[DEFAULT].with_name("README.md").read_text()
+    assert maker.card() == committed, "out of date: run python docs/make_model_card.py"
