@@ -53,7 +53,7 @@ class Positions:
 
         Example:
             >>> found = Positions.of(pd.DataFrame({"RA": ["12:30:00", "10"], "Dec": ["+12:30:00", "-1.5"]}))
-            >>> found.ra.tolist(), found.dec.tolist(), found.names[0]
+            >>> found.ra.round(6).tolist(), found.dec.tolist(), found.names[0]
             ([187.5, 10.0], [12.5, -1.5], 'J123000.00+123000.0')
         """
         listed = list_of(table)
