@@ -21,6 +21,18 @@ class DataError(UserError):
     """Images or labels are wrong or missing: the message names the file or column."""
 
 
+class MissingExtra(UserError):
+    """A library that comes with an extra is not installed.
+
+    Example:
+        >>> print(MissingExtra("tuning", "tune"))
+        tuning needs the extra galaxycnn[tune]: .venv/bin/pip install -e '.[tune]'
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra galaxycnn[{extra}]: .venv/bin/pip install -e '.[{extra}]'")
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A hint to append to a message: the nearest valid choice, or all of them.
 

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra, UserError
 from galaxycnn.files import atomic_path
 
 COMPETITION = "galaxy-zoo-the-galaxy-challenge"
@@ -48,9 +48,7 @@ def _client() -> Any:
     try:
         import kaggle
     except ImportError as error:
-        raise UserError(
-            "downloading from Kaggle needs the extra galaxycnn[kaggle]: .venv/bin/pip install -e '.[kaggle]'"
-        ) from error
+        raise MissingExtra("downloading from Kaggle", "kaggle") from error
     except (Exception, SystemExit) as error:  # it logs in on import, and complains in many ways
         raise UserError(f"Kaggle asks for an account and an API token: {_ACCOUNT}") from error
     return kaggle.api

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra
 from galaxycnn.tree import DecisionTree
 
 
@@ -59,10 +59,7 @@ def oversample(classes: NDArray[np.integer], ratio: float, seed: int) -> NDArray
     try:
         from imblearn.over_sampling import RandomOverSampler
     except ImportError as error:
-        raise UserError(
-            "data_preprocessing.sampling: 'oversample' needs the extra galaxycnn[sampling]:"
-            " .venv/bin/pip install -e '.[sampling]'"
-        ) from error
+        raise MissingExtra("data_preprocessing.sampling: 'oversample'", "sampling") from error
     everyone, labelled = np.arange(len(classes)), np.flatnonzero(classes >= 0)
     names, counts = np.unique(classes[labelled], return_counts=True)
     if len(names) < 2:

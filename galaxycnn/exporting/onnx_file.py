@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra, UserError
 from galaxycnn.exporting.card import NAME, card
 from galaxycnn.exporting.network import Exportable, Exported
 from galaxycnn.files import atomic_path
@@ -43,7 +43,7 @@ def onnx_libraries() -> Any:
         import onnxruntime  # noqa: F401
         import tf2onnx  # noqa: F401
     except ImportError as error:
-        raise UserError(f"ONNX files need {error.name}: pip install 'galaxycnn[onnx]'") from None
+        raise MissingExtra("an ONNX file", "onnx") from error
     return onnx
 
 

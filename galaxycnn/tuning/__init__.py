@@ -1,11 +1,11 @@
 """Search for the values of a configuration's keys that give the best validation RMSE (needs Optuna)."""
 
-from galaxycnn.errors import UserError
+from galaxycnn.errors import MissingExtra
 
 try:
     import optuna as _optuna  # noqa: F401 - only to say in one sentence that it is missing
 except ImportError as error:
-    raise UserError("tuning needs the extra galaxycnn[tune]: .venv/bin/pip install -e '.[tune]'") from error
+    raise MissingExtra("tuning", "tune") from error
 
 from galaxycnn.tuning.study import Tuning, tune
 
