@@ -12,6 +12,16 @@ from galaxycnn.errors import UserError, nearest
 T = TypeVar("T")
 
 
+def first_line(entry: object) -> str:
+    """What an entry is: the first line of its docstring.
+
+    Example:
+        >>> first_line(first_line)
+        'What an entry is: the first line of its docstring.'
+    """
+    return (entry.__doc__ or "").strip().splitlines()[0]
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """A mapping from name to entry that fills itself by importing the modules of a package.
 

@@ -21,6 +21,7 @@ from galaxycnn.registry import (
     QUANTITY_HEADS,
     SURVEYS,
     Registry,
+    first_line,
 )
 
 Lines = list[tuple[str, str]]
@@ -45,23 +46,19 @@ def _configs() -> Lines:
     return [(str(path), _header(path)) for path in config_files()]
 
 
-def _first_line(entry: object) -> str:
-    return (entry.__doc__ or "").strip().splitlines()[0]
-
-
 def _header(path: Path) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 
 
 _LISTS: dict[str, Callable[[], Lines]] = {
-    "models": partial(_entries, MODELS, _first_line),
-    "heads": partial(_entries, HEADS, _first_line),
-    "quantity_heads": partial(_entries, QUANTITY_HEADS, _first_line),
-    "losses": partial(_entries, LOSSES, _first_line),
+    "models": partial(_entries, MODELS, first_line),
+    "heads": partial(_entries, HEADS, first_line),
+    "quantity_heads": partial(_entries, QUANTITY_HEADS, first_line),
+    "losses": partial(_entries, LOSSES, first_line),
     "augmentations": partial(_entries, AUGMENTATIONS, attrgetter("description")),
     "baselines": partial(_entries, BASELINES, attrgetter("text")),
-    "explanations": partial(_entries, EXPLANATIONS, _first_line),
-    "controls": partial(_entries, CONTROLS, _first_line),
-    "surveys": partial(_entries, SURVEYS, _first_line),
+    "explanations": partial(_entries, EXPLANATIONS, first_line),
+    "controls": partial(_entries, CONTROLS, first_line),
+    "surveys": partial(_entries, SURVEYS, first_line),
     "configs": _configs,
 }

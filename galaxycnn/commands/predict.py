@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from galaxycnn.commands.words import OUT, Commands, command
+from galaxycnn.commands.words import OUT, Commands, command, default_model_word
 
 SHOWN = 3
 """Most images whose answers are shown question by question."""
@@ -19,8 +19,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "predict", "predict galaxy images with a saved model or ensemble", _predict, example)
     images = "images (JPEG, PNG, TIFF, FITS), folders, patterns, HDF5 files, lists (CSV, Parquet, ECSV, VOTable, FITS)"
     parser.add_argument("images", metavar="IMAGES", nargs="+", help=images)
-    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
-    parser.add_argument("--model", metavar="MODEL", help=model)
+    default_model_word(parser)
     output = "the table: .csv, .parquet, .fits, .vot or .xml (VOTable); without it the answers are shown"
     parser.add_argument("-o", "--output", metavar="FILE", help=output)
     names = "columns as in the Galaxy Challenge (Class1.1) or in words (shape_smooth)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from galaxycnn.commands.words import OUT, Commands, command
+from galaxycnn.commands.words import OUT, Commands, command, default_model_word
 from galaxycnn.serving.limits import Limits
 
 
@@ -13,8 +13,7 @@ def add(commands: Commands) -> None:
     example = "galaxycnn serve --port 8080"
     text = "open a web page, and an HTTP endpoint, where a model looks at galaxies"
     parser = command(commands, "serve", text, _serve, example)
-    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
-    parser.add_argument("--model", metavar="MODEL", help=model)
+    default_model_word(parser)
     host = "address to listen at; 0.0.0.0 for all networks (default: 127.0.0.1, seen from this machine alone)"
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=host)
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any that is free")

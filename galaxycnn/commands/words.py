@@ -42,6 +42,12 @@ def config_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="replace the configuration's seed (default: 48)")
 
 
+def default_model_word(parser: argparse.ArgumentParser) -> None:
+    """The word that says which saved model answers, where one need not be named."""
+    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
+    parser.add_argument("--model", metavar="MODEL", help=model)
+
+
 def measured_words(parser: argparse.ArgumentParser) -> None:
     """The words that say which saved model is measured, and on which labelled galaxies."""
     parser.add_argument("model", metavar="MODEL", help="a .keras, .h5 or .ensemble.yaml file")

@@ -51,6 +51,17 @@ def centre_box(width: int, height: int, size: int | None) -> Box:
     return left, top, left + size, top + size
 
 
+def looked_at(image: Image.Image, preprocessing: DataPreprocessing) -> Box:
+    """The part of an image that a network gets: its centre, as much of it as there is; or all of it.
+
+    Example:
+        >>> looked_at(Image.new("L", (60, 40)), DataPreprocessing(crop=True, crop_size=50))
+        (10, 0, 50, 40)
+    """
+    crop = preprocessing.crop_size if preprocessing.crop else None
+    return centre_box(*image.size, None if crop is None else min(crop, *image.size))
+
+
 def is_blank(cutout: NDArray[np.uint8]) -> bool:
     """Whether the inner half does not vary; of 12,434 real cutouts the flattest varies by 45 levels."""
     top, left = cutout.shape[0] // 4, cutout.shape[1] // 4

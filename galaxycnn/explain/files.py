@@ -20,7 +20,7 @@ from galaxycnn.explain.network import Images, Inputs, Network
 from galaxycnn.files import atomic_path
 from galaxycnn.models.saving import load_model, read_recipe
 from galaxycnn.plots.explanation import Panel, explanation_tree
-from galaxycnn.predicting.images import Source, as_images
+from galaxycnn.predicting.images import Source, as_images, check_inputs
 from galaxycnn.predicting.opening import Opener
 from galaxycnn.predicting.preparing import Preparer
 from galaxycnn.progress import progress_bar
@@ -88,7 +88,8 @@ def explain_files(
     network = Network(load_model(model), recipe.tree)
     names, chosen = network.asked(questions), make_method(method, layer)
     source, folder = as_images(images), Path(folder)
-    _check_names(source, settings)
+    check_inputs(source, settings.inputs)
+    _check_names(source)
     title = f"explained by {Path(model).stem} ({method})"
     tables: list[pd.DataFrame] = []
     drawn: list[Path] = []
@@ -176,11 +177,8 @@ def _batches(source: Source, settings: DataPreprocessing, size: int, problems: d
             yield _Galaxies(ids, batch.cutouts[""][usable], {INPUTS: numbers[usable]} if settings.inputs else {})
 
 
-def _check_names(source: Source, settings: DataPreprocessing) -> None:
-    """Refuse what would give two figures one name, or leaves the network without its inputs."""
-    for name in settings.inputs:
-        if name not in source.columns:
-            raise DataError(f"the network needs {name} of every image: give a list with a column {name!r}")
+def _check_names(source: Source) -> None:
+    """Refuse what would give two figures one name."""
     files: dict[str, str] = {MEAN.removesuffix(".png"): f"the figure of the mean ({MEAN})"}
     for item in source:
         if item.id in files:

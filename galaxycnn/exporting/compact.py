@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from galaxycnn.exporting.network import Exportable, Exported
 from galaxycnn.files import atomic_path
-from galaxycnn.models.saving import load_model, read_recipe, save_model
+from galaxycnn.models.saving import load_model, save_model
 from galaxycnn.models.typical import read_typical
 
 BITS = 10
@@ -32,7 +32,7 @@ def write_compact(exportable: Exportable, path: Path) -> Exported:
     network = load_model(exportable.path)
     network.set_weights([rounded(weights) for weights in network.get_weights()])
     with atomic_path(path) as temporary:
-        save_model(network, temporary, read_recipe(exportable.path), read_typical(exportable.path))
+        save_model(network, temporary, exportable.recipe, read_typical(exportable.path))
         _pack(temporary)
         _, found = Exportable.load(temporary).made_up
         difference = exportable.compare(found, ROUNDING)

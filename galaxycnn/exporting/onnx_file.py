@@ -13,7 +13,6 @@ The file needs onnxruntime alone, or any other program that reads ONNX. Its meta
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from galaxycnn.errors import MissingExtra, UserError
 from galaxycnn.exporting.card import NAME, card
 from galaxycnn.exporting.network import Exportable, Exported
 from galaxycnn.files import atomic_path
+from galaxycnn.quiet import quiet
 
 BATCH = "images"
 """What the first dimension of every input and output is called."""
@@ -101,12 +101,6 @@ def _teach_erfc() -> None:
 @contextmanager
 def _without_remarks() -> Iterator[None]:
     """What cannot be converted is said in one sentence afterwards."""
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
+    with quiet("tf2onnx"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        yield

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from galaxycnn.files import atomic_path
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.typical import Typical, store_typical
 from galaxycnn.pretrained import PRETRAINED, model_file
+from galaxycnn.quiet import quiet
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 SUFFIXES = (".keras", ".h5")
@@ -69,7 +70,7 @@ def save_model(model: keras.Model, path: str | Path, recipe: Recipe, typical: Ty
     path = Path(path)
     with atomic_path(path) as temporary:
         if path.suffix == ".h5":
-            with _without_advice():
+            with quiet("absl", level=logging.ERROR):  # Keras advises against .h5; people ask for it knowingly
                 model.save(temporary, include_optimizer=False)
             with h5py.File(temporary, "a") as file:
                 file.attrs[_RECIPE] = recipe.to_json()
@@ -80,18 +81,6 @@ def save_model(model: keras.Model, path: str | Path, recipe: Recipe, typical: Ty
         if typical is not None:
             store_typical(temporary, typical)
     return path
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Keras advises against ``.h5`` every time one is written; people ask for it knowingly."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def read_recipe(path: str | Path) -> Recipe:

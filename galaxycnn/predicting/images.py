@@ -21,9 +21,8 @@ from galaxycnn.data.label_files import IMAGE_ENDINGS
 from galaxycnn.data.pictures import IMAGES, StoredPicture, images_of, is_hdf5, open_hdf5
 from galaxycnn.errors import DataError, nearest
 from galaxycnn.predicting.lists import Listed, is_list, list_of
-from galaxycnn.predicting.tables import Meaning, meaning_of
+from galaxycnn.predicting.tables import FITS_ENDINGS, Meaning, meaning_of
 
-FITS_ENDINGS = (".fits", ".fit", ".fts")
 COMPRESSED = (".gz", ".fz")
 ENDINGS = (*IMAGE_ENDINGS, *FITS_ENDINGS, *(fits + packed for fits in FITS_ENDINGS for packed in COMPRESSED))
 """Endings of the files that are taken out of a folder."""
@@ -64,6 +63,20 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Item]: ...
+
+
+def check_inputs(source: Source, inputs: Iterable[str]) -> None:
+    """Refuse images of which it is not known what the network needs beside them.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    for name in inputs:
+        if name not in source.columns:
+            raise DataError(
+                f"the network needs {name} of every image: give a list with a column {name!r}"
+                f"{nearest(name, source.columns) if source.columns else ''}"
+            )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import DataPreprocessing
-from galaxycnn.data.cutouts import Unusable, centre_box, cut_out
+from galaxycnn.data.cutouts import Unusable, cut_out, looked_at
 from galaxycnn.data.pictures import Content, PictureReader, StoredPicture
 from galaxycnn.predicting.flags import flags_of_cutouts, flags_of_image
 from galaxycnn.predicting.images import Item
@@ -119,13 +119,12 @@ class Preparer:
 
 def _cutout(opened: Opened, settings: DataPreprocessing) -> tuple[NDArray[np.uint8], list[str]]:
     """A cutout, and what is wrong with it; of an image smaller than the crop, as much of its centre as there is."""
-    width, height = opened.image.size
-    crop = settings.crop_size if settings.crop else None
-    box = centre_box(width, height, None if crop is None else min(crop, width, height))
+    box = looked_at(opened.image, settings)
     try:
         cutout = cut_out(opened.image, settings, box)
     except Exception as error:  # a truncated file shows itself when its last pixels are needed
         raise Unusable("corrupt", str(error) or type(error).__name__) from error
+    crop = settings.crop_size if settings.crop else None
     return cutout, flags_of_image(opened, box, min(settings.img_size), crop)
 
 

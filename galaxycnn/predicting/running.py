@@ -19,7 +19,7 @@ from PIL import Image
 from galaxycnn.errors import DataError, UserError, nearest
 from galaxycnn.predicting.fits_images import Planes
 from galaxycnn.predicting.formats import typed, writer_of
-from galaxycnn.predicting.images import Arrays, Item, Source, as_images
+from galaxycnn.predicting.images import Arrays, Item, Source, as_images, check_inputs
 from galaxycnn.predicting.networks import Networks
 from galaxycnn.predicting.opening import Opener
 from galaxycnn.predicting.part_file import PartFile
@@ -217,12 +217,7 @@ class Run(NamedTuple):
         if isinstance(source, Arrays) and stretch.kind == "auto":
             _refuse_fluxes(source)
         networks = Networks.load(model, options.views, options.dropout)
-        for name in networks.inputs:
-            if name not in source.columns:
-                raise DataError(
-                    f"the network needs {name} of every image: give a list with a column {name!r}"
-                    f"{nearest(name, source.columns) if source.columns else ''}"
-                )
+        check_inputs(source, networks.inputs)
         return cls(source, networks, Columns.of(networks, tuple(source.columns), options.names), options)
 
     @property

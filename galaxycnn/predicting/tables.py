@@ -18,6 +18,7 @@ from galaxycnn.errors import DataError
 if TYPE_CHECKING:  # slow to import, and not needed for pictures
     from astropy.table import Table
 
+FITS_ENDINGS = (".fits", ".fit", ".fts")
 ENDINGS = (".ecsv", ".vot", ".xml")
 """Endings of files that hold such a table, beside FITS."""
 
@@ -137,7 +138,7 @@ def is_table(path: Path) -> bool:
     """Whether a file holds such a table, by its ending, or as a FITS file whose first data are a table."""
     if path.suffix.lower() in ENDINGS:
         return path.is_file()
-    if path.suffix.lower() not in (".fits", ".fit", ".fts") or not path.is_file():
+    if path.suffix.lower() not in FITS_ENDINGS or not path.is_file():
         return False
     with path.open("rb") as file:  # most images are told from tables by what comes first
         begin = file.read(2880)

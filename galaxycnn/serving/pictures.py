@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from galaxycnn.config.schema import DataPreprocessing
-from galaxycnn.data.cutouts import Box, centre_box
+from galaxycnn.data.cutouts import looked_at
 from galaxycnn.plots.explanation import LEVEL, painted, shown
 from galaxycnn.plots.style import ORANGE
 
@@ -30,12 +30,6 @@ class Frame(NamedTuple):
     top: float
     width: float
     height: float
-
-
-def looked_at(image: Image.Image, settings: DataPreprocessing) -> Box:
-    """The part of an image that a network gets: its centre, or all of it."""
-    crop = settings.crop_size if settings.crop else None
-    return centre_box(*image.size, None if crop is None else min(crop, *image.size))
 
 
 def preview(image: Image.Image, settings: DataPreprocessing, side: int) -> tuple[str, Frame]:

@@ -22,7 +22,7 @@ from galaxycnn.predicting.opening import Opener
 from galaxycnn.predicting.preparing import Preparer
 from galaxycnn.predicting.rows import Columns
 from galaxycnn.predicting.running import Options, Run
-from galaxycnn.registry import EXPLANATIONS
+from galaxycnn.registry import EXPLANATIONS, first_line
 from galaxycnn.serving.checking import ENDINGS, TYPES, check_image
 from galaxycnn.serving.flow import draw_flow
 from galaxycnn.serving.limits import Limits, Refused
@@ -266,7 +266,7 @@ class Predictor:
             quantities=list(self.networks.quantities),
             views=self.networks.views,
             flags=FLAGS,
-            methods={name: _first_line(method) for name, method in EXPLANATIONS.items()},
+            methods={name: first_line(method) for name, method in EXPLANATIONS.items()},
             limits=asdict(self.limits),
             types=TYPES,
             endings=ENDINGS,
@@ -291,10 +291,6 @@ def _unread(file: str, reason: str) -> Galaxy:
 
 def _rounded(number: float) -> float:
     return round(float(number), DIGITS)
-
-
-def _first_line(entry: object) -> str:
-    return (entry.__doc__ or "").strip().splitlines()[0]
 
 
 def _member(loaded: Loaded) -> Member:

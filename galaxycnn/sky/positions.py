@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxycnn.errors import DataError, nearest
-from galaxycnn.predicting.lists import Listed, list_of
+from galaxycnn.predicting.lists import list_of
 from galaxycnn.predicting.tables import Meaning, meanings_of
 
 NAMES = (
@@ -58,8 +59,8 @@ class Positions:
         """
         listed = list_of(table)
         text = listed.text()
-        columns = _columns(listed, text)
         meanings = meanings_of(listed.table) if listed.of_astronomers else {}
+        columns = _columns(listed.name, list(map(str, text)), meanings)
         ra, dec = _degrees(text, columns, [meanings.get(name, Meaning()).unit for name in columns])
         names = [_as_file(name) for name in text[listed.id_column]] if listed.id_column else [""] * len(text)
         names = [name or _by_position(*place) for name, place in zip(names, zip(ra, dec, strict=True), strict=True)]
@@ -104,19 +105,16 @@ class Positions:
         return np.round(pd.to_numeric(self.known[column], errors="coerce").to_numpy(float) * float(factor), 9)
 
 
-def _columns(listed: Listed, text: pd.DataFrame) -> tuple[str, str]:
-    """The columns of right ascension and declination."""
-    plain = {str(name).lower(): str(name) for name in reversed(text.columns)}
+def _columns(table: str, names: Sequence[str], meanings: Mapping[str, Meaning]) -> tuple[str, str]:
+    """The columns of right ascension and declination, of all ``names`` in a table."""
+    plain = {name.lower(): name for name in reversed(names)}
     for ra, dec in NAMES:
         if ra in plain and dec in plain:
             return plain[ra], plain[dec]
-    meanings = meanings_of(listed.table) if listed.of_astronomers else {}
     by_ucd = [next((n for n, m in meanings.items() if m.ucd.startswith(ucd)), "") for ucd in UCDS]
     if all(by_ucd):
         return by_ucd[0], by_ucd[1]
-    raise DataError(
-        f"{listed.name} has no positions: name two of its columns ({', '.join(map(str, text))}) 'ra' and 'dec'"
-    )
+    raise DataError(f"{table} has no positions: name two of its columns ({', '.join(names)}) 'ra' and 'dec'")
 
 
 def _degrees(

@@ -29,11 +29,11 @@ def learn_typical(model: keras.Model, data: GalaxyData, seed: int) -> Typical | 
     parts = data.train, data.validation if len(data.validation) else data.test
     if min(len(part) for part in parts) < LEAST:
         return None
-    return Typical.fit(*(_features(model, data, part, seed) for part in parts))
-
-
-def _features(model: keras.Model, data: GalaxyData, part: Part, seed: int) -> NDArray[np.float32]:
-    drawn = np.random.default_rng(seed).choice(len(part), min(len(part), MOST), replace=False)
     watched = Watched(model)
+    return Typical.fit(*(_features(watched, data, part, seed) for part in parts))
+
+
+def _features(watched: Watched, data: GalaxyData, part: Part, seed: int) -> NDArray[np.float32]:
+    drawn = np.random.default_rng(seed).choice(len(part), min(len(part), MOST), replace=False)
     predict_views(watched, data.tree, part.only(np.sort(drawn)))
     return watched.features()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import sys
@@ -29,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from galaxycnn.config import Config
 from galaxycnn.errors import UserError
 from galaxycnn.machine import cores
+from galaxycnn.quiet import quiet
 from galaxycnn.tuning.plots import draw
 from galaxycnn.tuning.reporting import Reporter
 from galaxycnn.tuning.search import ENDED, Objective, Search
@@ -244,17 +244,9 @@ def _end(process: Popen[bytes]) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the lines of Optuna, and those of TensorFlow about networks that are traced one after the other."""
-    loggers = [logging.getLogger(name) for name in ("optuna", "tensorflow")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with quiet("optuna", "tensorflow"), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield
 
 
 def _summed_up(search: Search, study: Study, files: StudyFiles, command: str) -> Tuning:
