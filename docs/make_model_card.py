@@ -35,8 +35,9 @@ Sky Survey.
 ## Scores
 
 On the {test} test galaxies, from {views} views of each (the default), with 95 % bootstrap intervals, by
-`galaxycnn evaluate galaxy_zoo --images DIR --labels CSV --split galaxycnn/pretrained/galaxy_zoo.split.csv`; predict-the-mean and the most
-frequent answer are those of the {train:,} galaxies with votes alone (`galaxycnn baseline configs/votes_base.yaml`):
+`galaxycnn evaluate galaxy_zoo --images DIR --labels CSV --split galaxycnn/pretrained/galaxy_zoo.split.csv`;
+predict-the-mean and the most frequent answer are those of the {train:,} galaxies with votes alone (`galaxycnn
+baseline configs/votes_base.yaml`):
 
 | | RMSE over all 37 fractions |
 |---|---|
