@@ -307,12 +307,14 @@ def test_many_clients_at_a_time_get_what_each_alone_would(client) -> None:
         assert [future.result().content for future in again] == explained
 
 
-def test_nothing_that_is_sent_stays_on_disk(client) -> None:
-    folder = Path(tempfile.gettempdir())
+def test_nothing_that_is_sent_stays_on_disk(client, tmp_path, monkeypatch) -> None:
+    """Other processes use the machine's temporary folder too, so this one gets its own for the while."""
+    folders = tempfile.gettempdir(), str(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def state() -> set[str]:
         opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
-        return {str(path) for path in folder.iterdir()} | {name for name in opened if name.startswith(str(folder))}
+        return {str(path) for path in tmp_path.iterdir()} | {name for name in opened if name.startswith(folders)}
 
     large = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8)
     content = io.BytesIO()
