@@ -150,7 +150,7 @@ def test_brightness_and_size_are_those_of_the_other_galaxy_and_all_else_stays(se
 
 
 def test_colour_is_removed_and_grey_cutouts_have_none_to_remove() -> None:
-    own = some(3)
+    own = galaxies(drawn([20, 40, 30], [80, 100, 150], [2, 3, 3.5]))
     changed = CONTROLS["without_colour"](own, own).cutouts
     assert changed.shape == own.cutouts.shape and (changed == changed[..., :1]).all()
     np.testing.assert_allclose(changed[..., 0], own.cutouts.mean(axis=-1), atol=0.5)
