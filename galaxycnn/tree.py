@@ -212,6 +212,20 @@ class DecisionTree:
         asked = np.repeat(totals, [len(q) for q in self.questions], axis=1)
         return np.divide(fractions, asked, out=np.full_like(fractions, np.nan), where=asked > 0)
 
+    def fractions(self, shares: Floats) -> Floats:
+        """Shares among those who were asked, multiplied down the tree: what :meth:`conditional` undoes.
+
+        Args:
+            shares: shape (galaxies, columns); NaN counts as 0.
+
+        Returns:
+            Of the same shape; NaN for questions whose parents are not part of this tree.
+        """
+        fractions = np.nan_to_num(shares)
+        for question in self.questions:
+            fractions[:, self.slice(question)] *= self._total(fractions, question)[:, None]
+        return fractions
+
 
 def _question(number: int, key: str, text: str, answers: Sequence[str], parents: Sequence[str] = ()) -> Question:
     name = f"Class{number}"

@@ -153,3 +153,48 @@ def test_other_labels_than_those_of_the_run_are_refused(script, finished, monkey
     labels.to_csv(finished / "labels.csv")
     with pytest.raises(DataError, match="not the labels that good was measured against"):
         compare(script("compare"), finished, monkeypatch, capsys)
+
+
+# -- fractions told the largest answer ------------------------------------------------------------------
+
+
+def _drawn(rng: np.random.Generator, galaxies: int, around: np.ndarray | None = None) -> np.ndarray:
+    """Fractions from shares that are drawn, or drawn around those of others."""
+    columns = len(GALAXY_ZOO_2.columns)
+    shares = np.full((galaxies, columns), 0.5) if around is None else 10 * GALAXY_ZOO_2.conditional(around)
+    drawn = rng.gamma(np.maximum(shares, 1e-3)) + 1e-12
+    for question in GALAXY_ZOO_2.questions:
+        drawn[:, GALAXY_ZOO_2.slice(question)] /= drawn[:, GALAXY_ZOO_2.slice(question)].sum(axis=1, keepdims=True)
+    return GALAXY_ZOO_2.fractions(drawn)
+
+
+def test_what_is_told_brings_predictions_nearer_to_the_truth(script, tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    predicted = _drawn(rng, 80)
+    truth = _drawn(rng, 80, around=predicted)
+    for name, fractions in (("predicted", predicted), ("truth", truth)):
+        pd.DataFrame(fractions, columns=list(GALAXY_ZOO_2.columns)).to_csv(tmp_path / f"{name}.csv", index_label="id")
+    out = tmp_path / "told.csv"
+    words = [tmp_path / "predicted.csv", tmp_path / "truth.csv", "-o", out]
+    monkeypatch.setattr("sys.argv", ["known_largest.py", *map(str, words)])
+    script("known_largest").main()
+    told = pd.read_csv(out, index_col="GalaxyID").to_numpy()
+    before, after = (np.sqrt(np.mean((table - truth) ** 2)) for table in (predicted, told))
+    assert after < 0.95 * before
+    assert f"RMSE {before:.4f}; of what is written {after:.4f}" in capsys.readouterr().out
+    assert (told.argmax(axis=1) == truth.argmax(axis=1)).mean() > 0.95
+    assert np.abs(GALAXY_ZOO_2.deviations(told)).max() < 1e-5
+
+
+def test_an_answer_that_was_all_but_ruled_out_can_be_told(script):
+    predicted = np.zeros((1, 37))
+    predicted[0, GALAXY_ZOO_2.indices(["Class1.1", "Class6.2", "Class7.1"])] = 1
+    largest = np.array(GALAXY_ZOO_2.indices(["Class1.2"]))
+    told = script("known_largest").tell(GALAXY_ZOO_2, predicted, largest, 10, np.random.default_rng(0))
+    assert told[0, largest[0]] > 0.01
+    assert np.isfinite(told).all()
+
+
+def test_labels_that_say_nothing_of_the_largest_are_refused(script):
+    with pytest.raises(DataError, match="neither 'largest_of_37'"):
+        script("known_largest").largest_columns(pd.DataFrame({"label": ["spiral"]}))

@@ -63,9 +63,19 @@ def test_one_hot_follows_one_walk_and_conditional_undoes_the_multiplication(weig
     np.testing.assert_array_equal(GALAXY_ZOO_2.one_hot(hot), hot)
 
 
+@given(weights, st.lists(st.integers(0, 36), max_size=3))
+def test_shares_multiplied_down_the_tree_are_the_fractions_again(weights, never) -> None:
+    weights[:, never] = 0
+    weights[:, [GALAXY_ZOO_2.slice(q).start for q in GALAXY_ZOO_2.questions]] = 0.5
+    fractions = consistent(weights)
+    again = GALAXY_ZOO_2.fractions(GALAXY_ZOO_2.conditional(fractions))
+    np.testing.assert_allclose(again, fractions, atol=1e-12)
+
+
 def test_a_question_whose_parent_is_not_part_of_the_tree_has_no_total() -> None:
     alone = GALAXY_ZOO_2.subset(["Class7"])
     assert np.isnan(alone.totals(np.ones((2, 3)))).all()
+    assert np.isnan(alone.fractions(np.ones((2, 3)))).all()
     assert alone.reached(np.ones((2, 3))).all()
 
 
