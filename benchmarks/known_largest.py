@@ -91,7 +91,7 @@ def tell(
 
 
 def _told(tree: DecisionTree, concentrations: Floats, column: int, rng: np.random.Generator) -> Floats:
-    drawn: Floats = rng.gamma(concentrations, size=(DRAWS, len(concentrations))) + np.finfo(np.float64).tiny
+    drawn = np.maximum(rng.gamma(concentrations, size=(DRAWS, len(concentrations))), np.finfo(np.float64).tiny)
     for question in tree.questions:
         drawn[:, tree.slice(question)] /= drawn[:, tree.slice(question)].sum(axis=1, keepdims=True)
     drawn = tree.fractions(drawn)
