@@ -32,6 +32,7 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 LARGEST, CLASS = "largest_of_37", "clean_class"
+HARD = {LARGEST, CLASS}
 CLEAN = {
     "round": {"Class1.1": 0.469, "Class7.1": 0.5},
     "in_between": {"Class1.1": 0.469, "Class7.2": 0.5},
@@ -83,9 +84,6 @@ def _arguments() -> argparse.Namespace:
 def _read(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype={0: str})
     return table.set_index(table.columns[0])
-
-
-HARD = {LARGEST, CLASS}
 
 
 @dataclass(frozen=True)
