@@ -155,3 +155,14 @@ class RunFiles:
             logger.setLevel(level)
             logger.propagate = propagates
             handler.close()
+
+
+def split_of(model: Path, config: Config) -> Path:
+    """Where the split of a saved network lies: beside one that comes along, else with the logs of its run.
+
+    Args:
+        model: the file of the network.
+        config: what it was trained with.
+    """
+    beside = model.with_suffix(".split.csv")
+    return beside if beside.exists() else RunFiles(config).split

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galaxycnn.artefacts import RunFiles
+from galaxycnn.artefacts import RunFiles, split_of
 from galaxycnn.config import Config
 from galaxycnn.data.catalogue import read_catalogue
 from galaxycnn.data.split import Split
@@ -260,7 +260,7 @@ def _check_unknown(everyone: Ensemble, ids: Ids, learnt: Ids) -> None:
 
 def _check_against(runs: Sequence[Ensemble], ids: Ids, parts: Sequence[str], purpose: str) -> None:
     for member in (member for run in runs for member in run.members):
-        file = RunFiles(member.config).split
+        file = split_of(member.path, member.config)
         if not file.exists():
             raise DataError(f"which galaxies {member.path} was trained on cannot be told: its split is not at {file}")
         for part, names in Split.load(file):

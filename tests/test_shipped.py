@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from galaxy_files import kaggle_folder
 from PIL import Image
 
 import galaxycnn
 from galaxycnn.cli import main
 from galaxycnn.config import load_config
+from galaxycnn.data.split import Split
 from galaxycnn.models.saving import read_recipe
 from galaxycnn.models.typical import read_typical
 from galaxycnn.pretrained import DEFAULT, PRETRAINED
@@ -60,6 +62,39 @@ def test_the_name_stands_wherever_a_model_does(galaxy: Path, tmp_path: Path) -> 
     assert galaxycnn.load_model("galaxy_zoo").count_params() == galaxycnn.load_model(PRETRAINED[DEFAULT]).count_params()
     assert main(["explain", "galaxy_zoo", str(galaxy), "--question", "shape", "-o", str(tmp_path / "why")]) == 0
     assert any((tmp_path / "why").rglob("*.png"))
+
+
+def test_a_network_begins_with_its_backbone_and_is_told_of_galaxies_that_it_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = Split.load(PRETRAINED[DEFAULT].with_name(f"{DEFAULT}.split.csv"))
+    names = [*split.train[:12], *split.test[:8]]
+    images, labels = kaggle_folder(tmp_path / "data", len(names))
+    table = pd.read_csv(labels, dtype={"GalaxyID": str})
+    for before, name in zip(table["GalaxyID"], names, strict=True):
+        (images / f"{before}.jpg").rename(images / f"{name}.jpg")
+    table.assign(GalaxyID=names).to_csv(labels, index=False)
+    galaxies = {"images_path": str(images), "labels_path": str(labels)}
+    folders = {f"{kind}_path": str(tmp_path / kind) for kind in ("plots", "models", "logs", "cache")}
+    config = load_config(
+        {
+            "paths": galaxies | folders,
+            "data_preprocessing": {"img_size": [32, 32], "training_size": 1.0, "test_size": 0.5, "stratify": False},
+            "model_name": "mine",
+            "model_params": {"model_type": "efficientnet_lite0", "weights": DEFAULT, "frozen_stages": "all"},
+            "train_params": {"epochs": 1},
+            "evaluation_params": {"views": 1},
+        }
+    )
+    run = galaxycnn.train(config, save_plots=False)
+    kernel = run.model.get_layer("stem_conv").kernel
+    np.testing.assert_array_equal(kernel, galaxycnn.load_model(DEFAULT).get_layer("stem_conv").kernel)
+    known = np.intersect1d(run.data.test.ids, split.train)
+    assert len(known) and f"{len(known)} of the 10 galaxies of the test part trained" in capsys.readouterr().err
+
+    apart = Split(names[:12], [], names[12:])
+    galaxycnn.train(config.model_copy(update={"model_name": "apart"}), split=apart, save_plots=False)
+    assert "trained the first weights" not in capsys.readouterr().err
 
 
 def test_it_answers_in_a_few_seconds_without_anything_else_being_there(galaxy: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.family import Rate
 from galaxycnn.models.pretrained_layers import LowRankConv2D, LowRankDense, merged_weights, with_low_rank
 from galaxycnn.models.torch_weights import StateDict, read_state_dict
+from galaxycnn.pretrained import PRETRAINED, model_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -24,13 +25,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 KERAS_FILES = (".keras", ".h5")
 TORCH_FILES = (".pth", ".pt")
 
+NAMED = ("imagenet", "none", *PRETRAINED)
+"""First weights that are no file of the user's."""
+
 
 class PretrainedParams(BackboneParams):
     """Where the backbone's first weights come from, and how fast they change."""
 
     weights: str = "none"
-    """`imagenet`, `none` (random), or a file: a model of this project (`.keras`, `.h5`), whose backbone is taken,
-    weights of `keras.applications` without the top (`.h5`), or a PyTorch state dict (`.pth`)."""
+    """`imagenet`, `none` (random), a network that comes along (`galaxy_zoo`), or a file: a model of this project
+    (`.keras`, `.h5`), whose backbone is taken, weights of `keras.applications` without the top (`.h5`), or a PyTorch
+    state dict (`.pth`)."""
     frozen_stages: NonNegativeInt | Literal["all"] = 0
     """So many stages of the backbone, counted from the pixels, keep their first weights."""
     stage_rate: Share = 1.0
@@ -65,8 +70,8 @@ class PretrainedFamily(BackboneFamily):
                 f"data_preprocessing.img_size: {params.model_type!r} needs {self.MIN_SIDE}×{self.MIN_SIDE} pixels or"
                 f" more, found {height}×{width}"
             )
-        if params.weights not in ("imagenet", "none") and Path(params.weights).suffix not in self.FILES:
-            hint = nearest(params.weights, ("imagenet", "none"))
+        if params.weights not in NAMED and Path(params.weights).suffix not in self.FILES:
+            hint = nearest(params.weights, NAMED)
             self._refuse("weights", f"{params.weights!r} is no file of weights ({', '.join(self.FILES)}){hint}")
         if params.frozen_stages != "all" and params.frozen_stages > len(self.STAGES):
             stages = len(self.STAGES)
@@ -134,15 +139,18 @@ class PretrainedFamily(BackboneFamily):
             UserError: there is no such file, it does not fit, or it cannot be downloaded.
         """
         source = self.params.weights
+        if source == "none":
+            return
         if source == "imagenet":
-            self.load_imagenet(model)
-        elif source != "none" and not Path(source).is_file():
-            siblings = [str(path) for path in Path(source).parent.glob("*") if path.suffix in self.FILES]
+            return self.load_imagenet(model)
+        path = model_file(source)
+        if not path.is_file():
+            siblings = [str(other) for other in path.parent.glob("*") if other.suffix in self.FILES]
             self._refuse("weights", f"there is no file {source}{nearest(source, sorted(siblings))}")
-        elif Path(source).suffix in TORCH_FILES:
-            self.load_torch(model, read_state_dict(source))
-        elif source != "none":
-            self._load_keras(model, Path(source))
+        if path.suffix in TORCH_FILES:
+            self.load_torch(model, read_state_dict(path))
+        else:
+            self._load_keras(model, path)
 
     def load_imagenet(self, model: keras.Model) -> None:
         """Give the backbone of ``model`` weights learnt on ImageNet."""

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from galaxycnn.artefacts import RunFiles
+from galaxycnn.artefacts import RunFiles, split_of
 from galaxycnn.config import Config, dump_config, load_config, save_config
 from galaxycnn.data.dataset import GalaxyData, prepare
 from galaxycnn.data.split import Split
@@ -29,8 +29,10 @@ from galaxycnn.measuring import Known, NeverLooked, best_threshold, measure
 from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import Outputs
-from galaxycnn.models.saving import Recipe, save_model
+from galaxycnn.models.pretrained import PretrainedParams
+from galaxycnn.models.saving import Recipe, read_recipe, save_model
 from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
+from galaxycnn.pretrained import model_file
 from galaxycnn.reports import part_in_words, part_tables
 from galaxycnn.tables import answer_table, render
 from galaxycnn.training.callbacks import Fitted, read_state
@@ -107,6 +109,7 @@ def train(
         _log_start(log, config, resuming)
         data = prepare(config, Split.load(files.split) if resuming else split)
         _log_data(log, data)
+        _warn_of_known(log, config, data)
         model, builder = _begin(config, files, data, resuming)
         run = _evaluated(config, model, data.once, _fit(config, files, model, builder, data))
         run.files += _written(run, files, save_model, save_history, save_plots)
@@ -285,6 +288,28 @@ def _log_data(log: logging.Logger, data: GalaxyData) -> None:
     log.info("%s", data)
     for problem in data.problems:
         log.info("left out: %s", problem)
+
+
+def _warn_of_known(log: logging.Logger, config: Config, data: GalaxyData) -> None:
+    """Say how many galaxies that are measured the first weights were trained with, where their split is known."""
+    if not isinstance(config.model_params, PretrainedParams):
+        return
+    path = model_file(config.model_params.weights)
+    try:
+        file = split_of(path, read_recipe(path).config)
+    except UserError:  # no network of this project
+        return
+    if not file.exists():
+        return
+    learnt = [name for part, names in Split.load(file) if part != "test" for name in names]
+    for part in data.parts[1:]:
+        shared = np.intersect1d(part.ids, learnt)
+        if len(shared):
+            log.warning(
+                "%d of the %d galaxies of the %s part trained the first weights (%s), %s for one: its score will"
+                " flatter; data_preprocessing.split_file: %s keeps them apart",
+                *(len(shared), len(part), part.name, config.model_params.weights, shared[0], file),
+            )
 
 
 def _log_end(log: logging.Logger, run: Run) -> None:
