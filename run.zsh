@@ -172,6 +172,8 @@ prepare() {
 # -- what was asked for --------------------------------------------------------------------------
 
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL-2}"
+# glibc asks Linux for huge pages: a training step takes and gives back hundreds of megabytes.
+export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
 
 case ${1-} in
     '' | -h | --help)

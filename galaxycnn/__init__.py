@@ -10,6 +10,8 @@ Example:
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
 __version__ = version("galaxycnn")
+
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow reads this when it is imported; by itself it uses oneDNN with AVX-512 VNNI and not with AVX2 alone.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "CNNBuilder": "galaxycnn.models",

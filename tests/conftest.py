@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import galaxycnn  # noqa: F401 - before Keras: in every process TensorFlow computes in the same way
+
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # threads that share a core wait for each other, most of the time
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
 import signal
 import subprocess
@@ -170,6 +172,16 @@ def test_a_misspelt_command_is_told_with_the_nearest(words: str, sentence: str, 
         main(words.split())
     assert caught.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is asked for on x86 alone")
+@pytest.mark.parametrize(("said", "used"), [(None, "1"), ("0", "0")])
+def test_onednn_is_used_unless_the_user_says_otherwise(said: str | None, used: str) -> None:
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: said} if said else {})
+    words = [sys.executable, "-c", f"import os, galaxycnn; print(os.environ['{name}'])"]
+    shown = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    assert shown.stdout.strip() == used
 
 
 def test_version_and_help_do_not_wait_for_keras(tmp_path: Path) -> None:
