@@ -112,7 +112,7 @@ def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
         while not state.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=300)
     assert process.returncode == 130
     assert messages.strip().endswith("'galaxycnn train CONFIG --resume' goes on with a training")
     assert "Traceback" not in messages
