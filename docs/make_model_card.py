@@ -81,7 +81,7 @@ The sums of the decision tree hold by construction. `galaxy_zoo.metrics.json` ha
     -o galaxy-zoo_data/predicted.csv                       # names them again
 .venv/bin/python benchmarks/hard_labels.py galaxy-zoo_data/predicted.csv galaxy-zoo_data/hard_labels.csv \\
     -o galaxy-zoo_data/told.csv                            # and is told what is known of them
-./run.zsh galaxycnn/pretrained/galaxy_zoo.yaml             # learns from all, {minutes:.0f} minutes on {cores} that did other work
+./run.zsh galaxycnn/pretrained/galaxy_zoo.yaml             # learns from all, {minutes:.0f} minutes on {cores}
 ./run.zsh export saved_models/galaxy_zoo.keras -o galaxy_zoo.keras
 ```
 
