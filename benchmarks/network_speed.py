@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 import yaml
@@ -30,6 +29,7 @@ from galaxycnn.machine import machine
 from galaxycnn.models import CNNBuilder
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.outputs import Outputs
+from galaxycnn.models.pretrained import PretrainedParams
 from galaxycnn.training.fitting import compile_model
 from galaxycnn.training.precision import dtype_policy, precision
 from galaxycnn.tree import GALAXY_ZOO_2
@@ -72,7 +72,6 @@ def measure(name: str, config: Config, arguments: argparse.Namespace) -> dict[st
     with precision(config):
         step, parameters = training_step(config)
         speeds = [speed(step, config.train_params.batch_size, arguments.seconds) for _ in range(arguments.repeats)]
-    keras.backend.clear_session()
     height, width, _ = config.data_preprocessing.input_shape
     return {
         "network": name,
@@ -87,7 +86,7 @@ def measure(name: str, config: Config, arguments: argparse.Namespace) -> dict[st
 
 def training_step(config: Config) -> tuple[Callable[[], object], int]:
     """A function that trains on one batch, and the network's parameters."""
-    if "weights" in type(config.model_params).model_fields:
+    if isinstance(config.model_params, PretrainedParams):
         random = config.model_params.model_copy(update={"weights": "none", "frozen_stages": 0, "lora_rank": None})
         config = config.model_copy(update={"model_params": random})
     tree, batch, rng = GALAXY_ZOO_2, config.train_params.batch_size, np.random.default_rng(0)

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -226,3 +227,23 @@ def test_an_answer_that_was_all_but_ruled_out_can_be_told(script):
 def test_labels_that_cannot_be_told_are_refused(known, message, script):
     with pytest.raises(DataError, match=message):
         script("hard_labels").HardLabels.read(pd.DataFrame(known))
+
+
+# -- speed of networks --------------------------------------------------------------------------------
+
+
+def test_the_speed_of_a_network_is_that_of_its_training_whatever_its_first_weights(script, tmp_path, monkeypatch):
+    rows = {
+        "small": ["model_params={model_type: base, head: tree, conv_layers: [[4, [3, 3]]], dense_units: [8]}"],
+        "lite": ["model_params={model_type: efficientnet_lite0, weights: no_file.keras, frozen_stages: all}"],
+    }
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(rows))
+    config = Path(__file__).parents[1] / "configs" / "votes_base.yaml"
+    words = [config, "--rows", tmp_path / "rows.yaml", "--set", "data_preprocessing.img_size=[32, 32]"]
+    words += ["--repeats", 2, "--seconds", 0.01, "-o", tmp_path / "speed.csv"]
+    monkeypatch.setattr("sys.argv", ["network_speed.py", *map(str, words)])
+    script("network_speed").main()
+    table = pd.read_csv(tmp_path / "speed.csv", index_col="network")
+    assert table["parameters"]["lite"] == 3_413_024 + 1280 * 37 + 37
+    assert (table["pixels"] == "32×32").all() and (table["slowest"] > 0).all()
+    assert table["images_per_second"].between(table["slowest"], table["fastest"]).all()
