@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import keras
@@ -263,6 +265,23 @@ def test_two_processes_share_a_search(work: Path) -> None:
     assert len({str(trial.params) for trial in ended}) == 3
     spans = sorted((trial.datetime_start, trial.datetime_complete) for trial in ended)
     assert any(later[0] < earlier[1] for earlier, later in pairwise(spans))
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+def test_a_waiting_trial_is_begun_once(work: Path) -> None:
+    search, sharers, each = Search.of("small.yaml", searches=SEARCH), 4, 10
+    shared = [open_study(search, work / "a.db") for _ in range(sharers)]
+    for number in range(sharers * each):
+        shared[0].enqueue_trial({RATE: 0.001, DROPOUT: number / 100})
+    together = Barrier(sharers)
+
+    def begin(study: optuna.Study) -> list[int]:
+        together.wait()
+        return [study.ask().number for _ in range(each)]
+
+    with ThreadPoolExecutor(sharers) as pool:
+        begun = sorted(number for numbers in pool.map(begin, shared) for number in numbers)
+    assert begun == list(range(sharers * each))
 
 
 # -- what was said wrong ------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from galaxycnn.config import Config
@@ -175,6 +176,7 @@ def open_study(search: Search, database: Path) -> Study:
             grace_period=GRACE,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
         )
+        _read_and_write_at_once(storage)
         study = optuna.create_study(
             storage=storage,
             study_name=config.model_name,
@@ -185,6 +187,25 @@ def open_study(search: Search, database: Path) -> Study:
     except (SQLAlchemyError, RuntimeError) as error:
         raise UserError(f"{database}: is no database of studies ({str(error).splitlines()[0]})") from None
     return study
+
+
+def _read_and_write_at_once(storage: RDBStorage) -> None:
+    """Take SQLite's write lock where a transaction begins, so that two processes never begin one waiting trial.
+
+    Python's driver takes it at the first change, after both have read that the trial waits. Source: SQLAlchemy,
+    SQLite dialect, "Serializable isolation / Savepoints / Transactional DDL".
+    """
+    engine = storage.engine
+
+    @event.listens_for(engine, "connect")
+    def _leave_transactions_to_us(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _lock(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()
 
 
 def _same_search(study: Study, search: Search, database: Path) -> None:
