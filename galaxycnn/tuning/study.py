@@ -205,7 +205,7 @@ def _read_and_write_at_once(storage: RDBStorage) -> None:
     def _lock(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    engine.dispose()
+    engine.dispose()  # closes connections that were made before
 
 
 def _same_search(study: Study, search: Search, database: Path) -> None:
