@@ -70,7 +70,7 @@ def test_every_baseline_predicts_fractions_for_any_cutout_and_repeats_itself(nam
         predicted = fitted.predict(np.concatenate([cutouts, hopeless]))
     assert predicted.shape == (52, len(tree.columns))
     assert np.isfinite(predicted).all() and predicted.min() >= 0 and predicted.max() <= 1
-    np.testing.assert_array_equal(again.predict(cutouts), predicted[:50])
+    np.testing.assert_allclose(again.predict(cutouts), predicted[:50], rtol=0, atol=1e-6)
 
 
 # -- what each predicts --------------------------------------------------------------------------
