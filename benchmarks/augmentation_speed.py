@@ -18,6 +18,7 @@ from collections.abc import Callable
 import cv2
 import keras
 import numpy as np
+from command import start
 from rich.console import Console
 from rich.table import Table
 
@@ -135,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from command import start
 from numpy.typing import NDArray
 
 from galaxycnn.config.schema import DataPreprocessing, Paths
@@ -81,4 +82,4 @@ def shifted(images: NDArray[np.uint8], copies: int, folder: Path) -> NDArray[np.
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -16,19 +16,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from command import start
 from numpy.typing import NDArray
 
 from galaxycnn.bootstrap import rmse_difference
+from galaxycnn.data.label_files import numeric_columns, read_table
 from galaxycnn.ensembles import read_predictions
-from galaxycnn.errors import DataError, UserError
+from galaxycnn.errors import DataError
 from galaxycnn.files import atomic_path
 from galaxycnn.plots.style import BLUE, GREY, picture
 
@@ -64,8 +65,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """The ``metrics.json`` files among ``paths`` and below them, each once."""
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """The ``metrics.json`` files among ``paths`` and below them, each once.
+
+    Raises:
+        DataError: a path is not there.
+    """
+    absent = [path for path in paths if not path.exists()]
+    if absent:
+        raise DataError(f"there is no file {absent[0]}")
     found = [file for path in paths for file in (sorted(path.rglob("metrics.json")) if path.is_dir() else [path])]
     return list(dict.fromkeys(found))
 
@@ -134,8 +142,8 @@ def against_best(table: pd.DataFrame, labels: Path) -> pd.DataFrame:
     Raises:
         DataError: a run was measured against other labels than these, or the first has no predictions.
     """
-    truth = pd.read_csv(labels, dtype={0: str})
-    truth = truth.set_index(truth.columns[0])
+    truth = read_table(labels)
+    truth = numeric_columns(truth.set_index(truth.columns[0]))
     errors = [_errors(run, truth, labels) for run in table.itertuples()]
     best = errors[0]
     if best is None:
@@ -228,7 +236,4 @@ def draw(table: pd.DataFrame, against: str, path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    start(main)

@@ -16,15 +16,16 @@ draws from it, multiplied down the tree, those are kept for which the labels hol
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import start
 from numpy.typing import NDArray
 
-from galaxycnn.errors import DataError, UserError
+from galaxycnn.data.label_files import numbers, read_table
+from galaxycnn.errors import DataError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.tree import GALAXY_ZOO_2 as TREE
 
@@ -55,14 +56,14 @@ def main() -> None:
     if absent:
         raise DataError(f"{arguments.known}: has no galaxy {absent[0]} of {arguments.predicted}")
     known = known.loc[predicted.index]
-    fractions = predicted[list(TREE.columns)].to_numpy(np.float64)
-    labels = HardLabels.read(known)
+    fractions = _fractions(predicted, arguments.predicted)
+    truth = None if set(known.columns) >= HARD else _fractions(known, arguments.known)
+    labels = HardLabels.read(known, arguments.known) if truth is None else HardLabels.of(truth)
     told = tell(fractions, labels, arguments.precision, np.random.default_rng(arguments.seed))
     own = HardLabels.of(fractions)
     largest, clean = (np.mean(getattr(own, name) == getattr(labels, name)) for name in ("largest", "clean"))
     print(f"{len(told):,} galaxies; the network knew the largest fraction of {largest:.1%}, the class of {clean:.1%}")
-    if not set(known.columns) >= HARD:
-        truth = known[list(TREE.columns)].to_numpy(np.float64)
+    if truth is not None:
         print(f"RMSE {_rmse(fractions, truth):.4f}; once it is told {_rmse(told, truth):.4f}")
     if arguments.out:
         table = pd.DataFrame(told, index=predicted.index, columns=list(TREE.columns))
@@ -82,8 +83,20 @@ def _arguments() -> argparse.Namespace:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype={0: str})
+    table = read_table(path)
     return table.set_index(table.columns[0])
+
+
+def _fractions(table: pd.DataFrame, path: Path) -> Floats:
+    absent = [column for column in TREE.columns if column not in table]
+    if absent:
+        raise DataError(f"{path}: has no column {absent[0]}, and not {LARGEST} and {CLASS}")
+    fractions = numbers(table[list(TREE.columns)]).astype(np.float64)
+    wrong = ~((fractions >= 0) & (fractions <= 1))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise DataError(f"{path}: {TREE.columns[column]} of galaxy {table.index[row]} is no fraction in 0…1")
+    return fractions
 
 
 @dataclass(frozen=True)
@@ -99,24 +112,25 @@ class HardLabels:
     clean: Ints
 
     @classmethod
-    def read(cls, known: pd.DataFrame) -> HardLabels:
-        """From a table that has them, or all fractions."""
-        if set(known.columns) >= HARD:
-            numbers = {name: number for number, name in enumerate(CLEAN)}
-            unknown = set(known[CLASS].dropna()) - numbers.keys()
-            if unknown:
-                raise DataError(f"{CLASS} {min(unknown)!r} is none of {', '.join(CLEAN)}")
-            clean = known[CLASS].map(numbers).fillna(-1).to_numpy(np.intp)
-            return cls(np.array(TREE.indices(known[LARGEST])), clean)
-        if not set(TREE.columns) <= set(known.columns):
-            raise DataError(f"the labels have neither {LARGEST!r} and {CLASS!r} nor all columns of the challenge")
-        return cls.of(known[list(TREE.columns)].to_numpy(np.float64))
+    def read(cls, known: pd.DataFrame, path: Path) -> HardLabels:
+        """From a table of text that has them."""
+        columns = {name: number for number, name in enumerate(TREE.columns)}
+        classes = {"": -1, **{name: number for number, name in enumerate(CLEAN)}}
+        return cls(_numbered(known[LARGEST], columns, path), _numbered(known[CLASS], classes, path))
 
     @classmethod
     def of(cls, fractions: Floats) -> HardLabels:
         """From fractions, shape (galaxies, columns)."""
         passed = _short_of_classes(fractions) <= 0
         return cls(fractions.argmax(axis=1), np.where(passed.any(axis=1), passed.argmax(axis=1), -1))
+
+
+def _numbered(names: pd.Series, choices: dict[str, int], path: Path) -> Ints:
+    unknown = names[~names.isin(choices)]
+    if len(unknown):
+        hint = nearest(unknown.iloc[0], filter(None, choices))
+        raise DataError(f"{path}: {names.name} of galaxy {unknown.index[0]} is {unknown.iloc[0]!r}{hint}")
+    return names.map(choices).to_numpy(np.intp)
 
 
 def _short_of_classes(fractions: Floats) -> Floats:
@@ -155,7 +169,4 @@ def _rmse(predicted: Floats, truth: Floats) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    start(main)

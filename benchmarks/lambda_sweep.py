@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from command import start
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
 from recipes import train_run
@@ -152,4 +153,4 @@ def _cell(values: pd.Series[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from command import start
 from numpy.typing import ArrayLike, NDArray
 from recipes import run_settings, train_run
 from scipy.optimize import least_squares
@@ -256,7 +256,4 @@ def _draw(curve: Curve, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    start(main)

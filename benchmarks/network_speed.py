@@ -12,7 +12,6 @@ the slowest and the fastest. The table is also written as CSV.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from command import start
 
 from galaxycnn.config import Config, load_config
 from galaxycnn.data.generator import MultiOutputDataGenerator
-from galaxycnn.errors import UserError
 from galaxycnn.files import atomic_path
 from galaxycnn.machine import machine
 from galaxycnn.models import CNNBuilder
@@ -112,7 +111,4 @@ def speed(step: Callable[[], object], images: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    start(main)

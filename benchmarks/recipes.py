@@ -24,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from command import start
 
 
 def main() -> None:
@@ -137,4 +138,4 @@ def _cell(mean: float, spread: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -218,15 +218,45 @@ def test_an_answer_that_was_all_but_ruled_out_can_be_told(script):
 
 
 @pytest.mark.parametrize(
-    ("known", "message"),
+    ("change", "message"),
     [
-        ({"label": ["spiral"]}, "neither 'largest_of_37' and 'clean_class'"),
-        ({"largest_of_37": ["Class1.1"], "clean_class": ["barred"]}, "'barred' is none of round, in_between"),
+        ({"largest_of_37": None}, "known.csv: has no column Class1.1, and not largest_of_37 and clean_class"),
+        ({"largest_of_37": "Klass9.3"}, "largest_of_37 of galaxy 0 is 'Klass9.3'; did you mean 'Class9.3'?"),
+        ({"clean_class": "rund"}, "clean_class of galaxy 0 is 'rund'; did you mean 'round'?"),
+        ({"Class1.1": 1.5}, "predicted.csv: Class1.1 of galaxy 0 is no fraction"),
+        ({"Class1.1": None}, "predicted.csv: has no column Class1.1"),
+        ({"id": "8"}, "known.csv: has no galaxy 8 of"),
     ],
 )
-def test_labels_that_cannot_be_told_are_refused(known, message, script):
-    with pytest.raises(DataError, match=message):
-        script("hard_labels").HardLabels.read(pd.DataFrame(known))
+def test_labels_that_cannot_be_told_are_refused_in_one_sentence(change, message, script, tmp_path, monkeypatch, capsys):
+    known = pd.DataFrame({"GalaxyID": ["0"], "largest_of_37": ["Class1.1"], "clean_class": [""]})
+    predicted = _table(_drawn(np.random.default_rng(0), 1)).assign(id="0")
+    for column, value in change.items():
+        table = known if column in known else predicted
+        table[column] = value
+        if value is None:
+            del table[column]
+    predicted[["id", *predicted.columns.drop("id")]].to_csv(tmp_path / "predicted.csv", index=False)
+    known.to_csv(tmp_path / "known.csv", index=False)
+    words = ["hard_labels.py", tmp_path / "predicted.csv", tmp_path / "known.csv", "-o", tmp_path / "told.csv"]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    with pytest.raises(SystemExit) as stopped:
+        script("command").start(script("hard_labels").main)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert message in said and said.count("\n") == 1
+    assert not (tmp_path / "told.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["compare", "hard_labels"])
+def test_a_script_names_the_file_that_is_not_there(name, script, tmp_path, monkeypatch, capsys):
+    words = {"compare": ["no_run"], "hard_labels": ["predicted.csv", "known.csv"]}[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *words])
+    with pytest.raises(SystemExit) as stopped:
+        script("command").start(script(name).main)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"{name}.py: there is no file {words[0]}\n"
 
 
 # -- speed of networks --------------------------------------------------------------------------------

@@ -44,10 +44,12 @@ def read_table(labels: Path, rows: int | None = None) -> pd.DataFrame:
     """A label file as a table of stripped text, ``""`` for what is not there.
 
     Raises:
-        DataError: the file is no CSV.
+        DataError: there is no such file, or it is no CSV.
     """
     try:
         table = pd.read_csv(labels, dtype=str, keep_default_na=False, nrows=rows, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {labels}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{labels} cannot be read as a CSV table: {error}") from error
     table.columns = table.columns.str.strip()
