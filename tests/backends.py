@@ -21,6 +21,7 @@ def needs(backend: str) -> None:
 def run_on(backend: str, script: str, folder: Path) -> dict[str, np.ndarray]:
     """The arrays that ``script`` saves (``np.savez``) at the path that is its first word."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # what JAX compiles here runs once
     environment["PYTHONPATH"] = str(Path(__file__).parent)
     path = folder / f"{backend}.npz"
     done = subprocess.run([sys.executable, "-c", script, path], env=environment, capture_output=True, text=True)

@@ -265,7 +265,7 @@ def test_a_script_names_the_file_that_is_not_there(name, script, tmp_path, monke
 def test_the_speed_of_a_network_is_that_of_its_training_whatever_its_first_weights(script, tmp_path, monkeypatch):
     rows = {
         "small": ["model_params={model_type: base, head: tree, conv_layers: [[4, [3, 3]]], dense_units: [8]}"],
-        "lite": ["model_params={model_type: efficientnet_lite0, weights: no_file.keras, frozen_stages: all}"],
+        "frozen": ["model_params={model_type: resnet18, weights: no_file.keras, frozen_stages: all}"],
     }
     (tmp_path / "rows.yaml").write_text(yaml.safe_dump(rows))
     config = Path(__file__).parents[1] / "configs" / "votes_base.yaml"
@@ -274,6 +274,6 @@ def test_the_speed_of_a_network_is_that_of_its_training_whatever_its_first_weigh
     monkeypatch.setattr("sys.argv", ["network_speed.py", *map(str, words)])
     script("network_speed").main()
     table = pd.read_csv(tmp_path / "speed.csv", index_col="network")
-    assert table["parameters"]["lite"] == 3_413_024 + 1280 * 37 + 37
+    assert table["parameters"]["frozen"] == 11_186_112 + 512 * 512 + 512 + 512 * 37 + 37
     assert (table["pixels"] == "32×32").all() and (table["slowest"] > 0).all()
     assert table["images_per_second"].between(table["slowest"], table["fastest"]).all()

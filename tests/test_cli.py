@@ -103,11 +103,17 @@ def test_a_killed_training_resumes_to_the_result_of_an_unbroken_one(folder: Path
     assert results[0]["parts"] == results[1]["parts"]
 
 
+def _listen_to_ctrl_c() -> None:
+    """As on a terminal: a shell has what it starts in the background ignore Ctrl-C, and so all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
     settings = ["--set", "model_name=stopped", "--set", "train_params.epochs=5000"]
     command = [sys.executable, "-m", "galaxycnn.cli", "train", "small.yaml", *settings]
     state = folder / "saved_models" / ".stopped.training" / "state.json"
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, preexec_fn=_listen_to_ctrl_c, **pipes) as process:
         deadline = time.monotonic() + 120
         while not state.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)

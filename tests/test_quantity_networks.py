@@ -448,7 +448,7 @@ def test_the_command_shows_classes_and_redshift(finished, survey, capsys) -> Non
 
 
 def test_an_interrupted_training_of_both_goes_on(survey, tmp_path) -> None:
-    whole = train(run_config(survey, tmp_path / "whole", "train_params.epochs=3"), save_plots=False)
+    whole = train(run_config(survey, tmp_path / "whole", "train_params.epochs=3"), save_model=False, save_plots=False)
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -462,10 +462,10 @@ def test_an_interrupted_training_of_both_goes_on(survey, tmp_path) -> None:
     module.fit_stage = lambda *args: original(*args[:6], watchers=[Stop()])  # type: ignore[assignment]
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(config, save_plots=False)
+            train(config, save_model=False, save_plots=False)
     finally:
         module.fit_stage = original
-    again = train(config, resume=True, save_plots=False)
+    again = train(config, resume=True, save_model=False, save_plots=False)
     assert again.history[-1]["redshift_rmse"] == pytest.approx(whole.history[-1]["redshift_rmse"], rel=1e-4)
 
 
@@ -482,7 +482,7 @@ def test_redshift_alone(survey, tmp_path, head) -> None:
 def test_what_is_trained_several_times_is_measured_once(survey, tmp_path) -> None:
     changes = "data_preprocessing.sampling=oversample", "train_params.epochs=1", "data_preprocessing.img_size=[16, 16]"
     rare = "data_preprocessing.classes={merger: Disturbed, other: Merging}", "data_preprocessing.quantities=[]"
-    run = galaxycnn.train(run_config(survey, tmp_path, *changes, *rare), save_plots=False)
+    run = galaxycnn.train(run_config(survey, tmp_path, *changes, *rare), save_model=False, save_plots=False)
     ids = [part.ids for part in run.data.parts]
     assert len(np.unique(np.concatenate(ids))) == sum(map(len, ids)) == 240
     shares = run.data.train.fractions.mean(axis=0)
@@ -491,7 +491,9 @@ def test_what_is_trained_several_times_is_measured_once(survey, tmp_path) -> Non
 
 def test_classes_alone_take_the_threshold_of_the_validation_part(survey, tmp_path) -> None:
     changes = "data_preprocessing.quantities=[]", "model_params.version=5", "train_params.epochs=1"
-    run = galaxycnn.train(run_config(survey, tmp_path, *changes, "data_preprocessing.img_size=[16, 16]"))
+    run = galaxycnn.train(
+        run_config(survey, tmp_path, *changes, "data_preprocessing.img_size=[16, 16]"), save_model=False
+    )
     assert run.threshold is not None
     assert run.results["parts"]["test"]["classes"]["threshold"] == pytest.approx(run.threshold)
 

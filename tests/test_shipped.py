@@ -86,14 +86,14 @@ def test_a_network_begins_with_its_backbone_and_is_told_of_galaxies_that_it_know
             "evaluation_params": {"views": 1},
         }
     )
-    run = galaxycnn.train(config, save_plots=False)
+    run = galaxycnn.train(config, save_model=False, save_plots=False)
     kernel = run.model.get_layer("stem_conv").kernel
     np.testing.assert_array_equal(kernel, galaxycnn.load_model(DEFAULT).get_layer("stem_conv").kernel)
     known = np.intersect1d(run.data.test.ids, split.train)
     assert len(known) and f"{len(known)} of the 10 galaxies of the test part trained" in capsys.readouterr().err
 
     apart = Split(names[:12], [], names[12:])
-    galaxycnn.train(config.model_copy(update={"model_name": "apart"}), split=apart, save_plots=False)
+    galaxycnn.train(config.model_copy(update={"model_name": "apart"}), split=apart, save_model=False, save_plots=False)
     assert "trained the first weights" not in capsys.readouterr().err
 
 

@@ -60,9 +60,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, survey: Path) -> Run:
     return galaxycnn.train(configured(tmp_path_factory.mktemp("run"), survey))
 
 
-def trained(config: Config, **options) -> Run:
-    """A run without its pictures, which most tests do not look at."""
-    return galaxycnn.train(config, save_plots=False, **options)
+def trained(config: Config, save_model: bool = False, **options) -> Run:
+    """A run without its model file, diagram and pictures, which most tests do not look at."""
+    return galaxycnn.train(config, save_model=save_model, save_plots=False, **options)
 
 
 def same_weights(one: keras.Model, other: keras.Model) -> bool:
@@ -230,7 +230,8 @@ def test_averaged_weights_are_what_is_validated_kept_and_used(
             survey,
             model_params={"model_type": "base", "early_stop_patience": patience},
             train_params={"average_weights": 0.95, "learning_rate": 0.02, "epochs": 5, "batch_size": 16},
-        )
+        ),
+        save_model=True,
     )
     validated = [row["val_loss"] for row in run.history]
     kept = run.results["parts"]["validation"]["loss"]["total"]
@@ -295,7 +296,7 @@ def test_the_sequential_approach_resumes_within_its_second_network(
 def test_families_losses_and_schedules_go_together(survey: Path, tmp_path: Path, sections: dict) -> None:
     epochs = {"train_params": {**sections.get("train_params", {}), "epochs": 2}}
     config = configured(tmp_path, survey, **{**sections, **epochs})
-    run = trained(config, save_history=False)
+    run = trained(config, save_model=True, save_history=False)
     assert np.isfinite([row["loss"] for row in run.history]).all()
     assert run.predictions["test"].shape == (len(run.data.test), len(run.data.tree.columns))
     assert run.predictions["test"].dtype == np.float32
@@ -312,7 +313,7 @@ def test_a_loss_that_explodes_ends_the_training(survey: Path, tmp_path: Path) ->
         train_params={"learning_rate": 1e30, "epochs": 20},
     )
     with pytest.raises(UserError, match=r"train_params\.learning_rate: the loss is no longer a number after epoch \d+"):
-        trained(config)
+        trained(config, save_model=True)
     assert not (tmp_path / "models" / "small.keras").exists()
 
 
@@ -332,7 +333,7 @@ def test_only_what_a_training_records_can_be_monitored(survey: Path, tmp_path: P
         model_params={"model_type": model_type, "early_stop_patience": None},
         train_params={"epochs": 1, "metrics": list(NAMES)},
     )
-    history = trained(config, save_model=False).history[0]
+    history = trained(config).history[0]
     tree = config.data_preprocessing.target_tree()
     recorded = {name for name in history if name not in ("epoch", "learning_rate")}
     if model_type == "sequential":
