@@ -57,7 +57,8 @@ def main() -> None:
         raise DataError(f"{arguments.known}: has no galaxy {absent[0]} of {arguments.predicted}")
     known = known.loc[predicted.index]
     fractions = _fractions(predicted, arguments.predicted)
-    truth = None if set(known.columns) >= HARD else _fractions(known, arguments.known)
+    instead = f", and not {LARGEST} and {CLASS}"
+    truth = None if set(known.columns) >= HARD else _fractions(known, arguments.known, instead)
     labels = HardLabels.read(known, arguments.known) if truth is None else HardLabels.of(truth)
     told = tell(fractions, labels, arguments.precision, np.random.default_rng(arguments.seed))
     own = HardLabels.of(fractions)
@@ -87,10 +88,10 @@ def _read(path: Path) -> pd.DataFrame:
     return table.set_index(table.columns[0])
 
 
-def _fractions(table: pd.DataFrame, path: Path) -> Floats:
+def _fractions(table: pd.DataFrame, path: Path, instead: str = "") -> Floats:
     absent = [column for column in TREE.columns if column not in table]
     if absent:
-        raise DataError(f"{path}: has no column {absent[0]}, and not {LARGEST} and {CLASS}")
+        raise DataError(f"{path}: has no column {absent[0]}{instead}")
     fractions = numbers(table[list(TREE.columns)]).astype(np.float64)
     wrong = ~((fractions >= 0) & (fractions <= 1))
     if wrong.any():

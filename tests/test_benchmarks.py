@@ -223,8 +223,9 @@ def test_an_answer_that_was_all_but_ruled_out_can_be_told(script):
         ({"largest_of_37": None}, "known.csv: has no column Class1.1, and not largest_of_37 and clean_class"),
         ({"largest_of_37": "Klass9.3"}, "largest_of_37 of galaxy 0 is 'Klass9.3'; did you mean 'Class9.3'?"),
         ({"clean_class": "rund"}, "clean_class of galaxy 0 is 'rund'; did you mean 'round'?"),
+        ({"clean_class": "barred"}, "clean_class of galaxy 0 is 'barred'; choose from round, in_between"),
         ({"Class1.1": 1.5}, "predicted.csv: Class1.1 of galaxy 0 is no fraction"),
-        ({"Class1.1": None}, "predicted.csv: has no column Class1.1"),
+        ({"Class1.1": None}, "predicted.csv: has no column Class1.1\n"),
         ({"id": "8"}, "known.csv: has no galaxy 8 of"),
     ],
 )
