@@ -29,6 +29,9 @@ SMALL = {
     "train_params": {"epochs": 2, "batch_size": 32},
 }
 
+BASE = ["--set", "model_params.model_type=base"]
+"""The network that is ready soonest."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -79,7 +82,7 @@ def test_evaluate_measures_a_saved_model_on_a_folder(folder: Path, trained, suff
 
 
 def test_a_killed_training_resumes_to_the_result_of_an_unbroken_one(folder: Path) -> None:
-    settings = ["--no-save_plots", "--set", "train_params.epochs=12", "--set", "data_preprocessing.img_size=[32, 32]"]
+    settings = [*BASE, "--no-save_plots", "--set", "train_params.epochs=12"]
     unbroken = galaxycnn_in(folder, "train", "small.yaml", "--set", "model_name=unbroken", *settings)
     assert unbroken.returncode == 0, unbroken.stderr
     command = [sys.executable, "-m", "galaxycnn.cli", "train", "small.yaml", "--set", "model_name=killed", *settings]
@@ -109,7 +112,7 @@ def _listen_to_ctrl_c() -> None:
 
 
 def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
-    settings = ["--set", "model_name=stopped", "--set", "train_params.epochs=5000"]
+    settings = [*BASE, "--set", "model_name=stopped", "--set", "train_params.epochs=5000"]
     command = [sys.executable, "-m", "galaxycnn.cli", "train", "small.yaml", *settings]
     state = folder / "saved_models" / ".stopped.training" / "state.json"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -126,7 +129,7 @@ def test_ctrl_c_is_answered_with_how_to_go_on(folder: Path) -> None:
 
 
 def test_no_save_flags_leave_only_measures(folder: Path) -> None:
-    words = ["--no-save_model", "--no-save_history", "--no-save_plots", "--set", "model_name=unsaved"]
+    words = [*BASE, "--no-save_model", "--no-save_history", "--no-save_plots", "--set", "model_name=unsaved"]
     done = galaxycnn_in(folder, "train", "small.yaml", *words)
     assert done.returncode == 0, done.stderr
     assert not list((folder / "saved_models").glob("*unsaved*"))
