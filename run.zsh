@@ -122,7 +122,7 @@ timed() {
 }
 
 pip_install() {
-    timed "$venv/bin/python" -m pip install -qq --no-compile --no-input --disable-pip-version-check "$@" || {
+    timed "$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check "$@" || {
         say 'the installation failed, as told above; the same command starts it again'
         exit 1
     }
