@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +18,19 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # threads that share a core wait 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 
 gc.set_threshold(100_000, 20, 100)  # tracing a network makes many objects and little garbage: a tenth of the time
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what was imported: clearing a Keras session took two seconds."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_garbage_of_other_files() -> Iterator[None]:
+    yield
+    gc.collect()
+
 
 settings.register_profile("galaxycnn", deadline=None, derandomize=True)
 settings.load_profile("galaxycnn")

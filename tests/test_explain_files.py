@@ -14,10 +14,14 @@ from finished_runs import configured, finished
 from finished_runs import galaxies as labelled_galaxies
 from galaxy_files import write_image
 from PIL import Image
+from small_networks import pixels, small_config
 
 from galaxycnn.cli import main
 from galaxycnn.errors import DataError, UserError
+from galaxycnn.explain import explain
 from galaxycnn.explain.files import explain_files
+from galaxycnn.explain.integrated_gradients import IntegratedGradients
+from galaxycnn.models import CNNBuilder
 from galaxycnn.plots.explanation import Panel, explanation_tree, painted
 from galaxycnn.training import train
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
@@ -165,38 +169,23 @@ def test_a_map_colours_a_galaxy_and_does_not_hide_it() -> None:
 
 # -- backends ---------------------------------------------------------------------------------------
 
-SCRIPT = """
-import sys
-import numpy as np
-from galaxycnn.explain import explain
-from galaxycnn.explain.integrated_gradients import IntegratedGradients
-from galaxycnn.models import CNNBuilder
-from galaxycnn.tree import GALAXY_ZOO_2
-from small_networks import pixels, small_config
 
-tree = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
-config = small_config("base", conv_layers=[[4, [3, 3]]])
-model, rng = CNNBuilder(config).build(), np.random.default_rng(0)
-model.set_weights([rng.normal(0, 0.1, weight.shape) if weight.ndim > 1 else rng.uniform(0.1, 1, weight.shape)
-                   for weight in model.get_weights()])
-methods = {"gradcam": "gradcam", "lrp": "lrp", "integrated": IntegratedGradients(steps=2)}
-found = {name: explain(model, tree, pixels(config, 2), method=method).maps for name, method in methods.items()}
-np.savez(sys.argv[1], **found)
-"""
-
-
-@pytest.fixture(scope="module")
-def on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    return run_on("tensorflow", SCRIPT, tmp_path_factory.mktemp("tensorflow"))
+def maps_of_this_backend() -> dict[str, np.ndarray]:
+    tree = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
+    config = small_config("base", conv_layers=[[4, [3, 3]]])
+    model, rng = CNNBuilder(config).build(), np.random.default_rng(0)
+    shapes = [weight.shape for weight in model.get_weights()]
+    model.set_weights([rng.normal(0, 0.1, s) if len(s) > 1 else rng.uniform(0.1, 1, s) for s in shapes])
+    methods = {"gradcam": "gradcam", "lrp": "lrp", "integrated": IntegratedGradients(steps=2)}
+    return {name: explain(model, tree, pixels(config, 2), method=method).maps for name, method in methods.items()}
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_maps_agree(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_maps_agree(backend: str, tmp_path: Path) -> None:
     needs(backend)
-    expected = request.getfixturevalue("on_tensorflow")
-    found = run_on(backend, SCRIPT, tmp_path)
-    assert found.keys() == expected.keys()
-    for name, maps in found.items():
-        scale = np.abs(expected[name]).max()
+    there, here = run_on(backend, maps_of_this_backend, tmp_path), maps_of_this_backend()
+    assert there.keys() == here.keys()
+    for name, maps in there.items():
+        scale = np.abs(here[name]).max()
         assert scale > 0, name
-        np.testing.assert_allclose(maps / scale, expected[name] / scale, atol=2e-3, err_msg=name)
+        np.testing.assert_allclose(maps / scale, here[name] / scale, atol=2e-3, err_msg=name)

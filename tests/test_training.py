@@ -6,6 +6,8 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -179,6 +181,20 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, config: Config, after: int) -> 
         trained(config)
 
 
+@contextmanager
+def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[keras.Model]]:
+    """Lists each time that TensorFlow makes a graph of a training step, which takes seconds."""
+    step, seen = keras.Model.train_step, []
+
+    def seen_step(self: keras.Model, data: object) -> object:
+        seen.append(self)
+        return step(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "train_step", seen_step)
+        yield seen
+
+
 @pytest.mark.parametrize("after", [1, 3])
 def test_an_interrupted_training_resumes_as_if_nothing_had_happened(
     finished: Run, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
@@ -210,7 +226,9 @@ def test_every_craft_resumes_as_if_nothing_had_happened(
         "model_params": {"model_type": "base", "early_stop_patience": 2},
         "train_params": {"epochs": 4, "batch_size": 16, **train},
     }
-    whole = trained(configured(tmp_path / "whole", survey, **params))
+    with traces(monkeypatch) as steps:
+        whole = trained(configured(tmp_path / "whole", survey, **params))
+    assert len(steps) == 1
     config = configured(tmp_path / "parts", survey, **params)
     interrupted(monkeypatch, config, 2)
     resumed = trained(config, resume=True)

@@ -131,11 +131,10 @@ class ResumeState(keras.callbacks.Callback):
         self.seconds = 0.0
 
     def restore(self, model: keras.Model) -> None:
-        """Load this stage's state, where there is one, into ``model`` (compiled) and the callbacks."""
+        """Load this stage's state, where there is one, into ``model``, whose optimizer is built, and the callbacks."""
         state = read_state(self.folder)
         if state is None or state["before"]["stages"] != self.before.stages:
             return
-        model.optimizer.build(model.trainable_variables)
         self.history, self.first_epoch, self.finished = state["history"], state["epoch"] + 1, state["stopped"]
         self._counters, self.seconds = state["counters"], state["seconds"]
         best = self.folder / "best.weights.h5"

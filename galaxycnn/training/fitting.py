@@ -120,6 +120,7 @@ def fit_stage(
         validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
     rates = ModelFamily.of(config, data.tree).rates(network)
     compile_model(config, network, tree, fractions, len(batches), rates)
+    _make_variables(network, batches)
     others = _callbacks(config, files)
     state = ResumeState(files.state, before, others)
     state.restore(network)
@@ -137,6 +138,17 @@ def fit_stage(
         )
     history = state.history if stage.question is None else [_renamed(row, stage.question.name) for row in state.history]
     return before.then(history, state.seconds)
+
+
+def _make_variables(model: keras.Model, batches: MultiOutputDataGenerator) -> None:
+    """Make the variables of optimizer, losses and metrics; ``fit`` would, and trace its step a second time for that."""
+    images, targets, weights = keras.utils.unpack_x_y_sample_weight(batches.batch(0, 0))
+    galaxies = len(keras.tree.flatten(images)[0])
+    predicted = keras.tree.map_structure(lambda out: keras.ops.full((galaxies, *out.shape[1:]), 0.5), model.output)
+    model.optimizer.build(model.trainable_variables)
+    model.compute_loss(None, targets, predicted, weights)
+    model.compute_metrics(None, targets, predicted, weights)
+    model.reset_metrics()
 
 
 def _renamed(row: dict[str, float], question: str) -> dict[str, float]:
