@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -21,7 +22,9 @@ FEW = 3
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])
 
 
-def confusion_matrices(results: Results, path: str | Path, *, part: str, name: str = "") -> Path:
+def confusion_matrices(
+    results: Results, path: str | Path, *, part: str, name: str = "", also: Sequence[Path] = ()
+) -> Path:
     """Draw, per question, how many galaxies of each true answer were predicted as each answer, and their share.
 
     Rows are the volunteers' most likely answers, columns the predicted ones; colours and percentages are
@@ -33,6 +36,7 @@ def confusion_matrices(results: Results, path: str | Path, *, part: str, name: s
         path: where to write; its ending decides the format.
         part: the part of the sample, for the title.
         name: the run's name, for the title.
+        also: where else to write it, for example as a PDF.
     """
     outputs = list(results["outputs"].items())
     walks = max(len(_walks(output)) for _, output in outputs)
@@ -40,7 +44,7 @@ def confusion_matrices(results: Results, path: str | Path, *, part: str, name: s
     lines = [outputs[i : i + columns] for i in range(0, len(outputs), columns)]
     heights = [max(max(len(output["answers"]) * CELL, 1.1) for _, output in line) + MARGIN for line in lines]
     title = part_title("Confusion matrices", name, part, results["n"])
-    with picture(path, WIDTH * walks * columns, sum(heights) + 0.5, title) as figure:
+    with picture(path, WIDTH * walks * columns, sum(heights) + 0.5, title, also=also) as figure:
         blocks = figure.subfigures(len(lines), columns, height_ratios=heights, squeeze=False)
         for row, line in zip(blocks, lines, strict=True):
             for block, (question, output) in zip(row, line, strict=False):

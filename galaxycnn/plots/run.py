@@ -37,6 +37,7 @@ class EvaluatedPart:
             are read. Without them there is no gallery.
         quantities: true values by name, each of shape (galaxies,), NaN where unknown.
         predicted_quantities: what was predicted of them, by name.
+        confusion_files: where else its confusion matrices are written.
     """
 
     part: str
@@ -47,6 +48,7 @@ class EvaluatedPart:
     images: NDArray[np.uint8] | None = None
     quantities: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     predicted_quantities: Mapping[str, Prediction] = field(default_factory=dict)
+    confusion_files: Sequence[Path] = ()
 
     @property
     def answered(self) -> EvaluatedPart:
@@ -100,7 +102,8 @@ def _answers(folder: Path, tree: DecisionTree, p: EvaluatedPart, name: str) -> l
     titles: dict[str, Any] = {"part": p.part, "name": name}
     written = [
         answer_errors(tree, p.results, folder / f"answers_{p.part}.png", **titles),
-        confusion_matrices(p.results, folder / f"confusion_{p.part}.png", **titles),
+        confusion_matrices(p.results, folder / f"confusion_{p.part}.png", also=p.confusion_files, **titles),
+        *p.confusion_files,
         calibration_curves(p.results, folder / f"calibration_{p.part}.png", **titles),
         fraction_scatter(tree, p.truth, p.predicted, folder / f"fractions_{p.part}.png", **titles),
     ]

@@ -6,7 +6,7 @@ figure open and leaves the settings of a notebook alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -52,6 +52,10 @@ _SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
+    "axes.titley": 1.0,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
+    "figure.dpi": 150,
     "figure.titlesize": 12,
     "figure.titleweight": "bold",
     "font.family": "DejaVu Sans",
@@ -72,10 +76,12 @@ _SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def picture(path: str | Path, width: float, height: float, title: str = "") -> Iterator[Figure]:
-    """Yield an empty figure of this size in inches that is written to ``path`` when the block ends.
+def picture(
+    path: str | Path, width: float, height: float, title: str = "", *, also: Sequence[Path] = ()
+) -> Iterator[Figure]:
+    """Yield an empty figure of this size in inches that the end of the block writes to ``path`` and ``also``.
 
-    The ending of ``path`` is the format. Nothing is written when the block raises.
+    The ending of a path is the format. Nothing is written when the block raises.
 
     Raises:
         UserError: the ending is none of :data:`FORMATS`.
@@ -88,15 +94,27 @@ def picture(path: str | Path, width: float, height: float, title: str = "") -> I
         >>> Path(path).stat().st_size > 0
         True
     """
-    check_format(path)
+    paths = (path, *also)
+    for each in paths:
+        check_format(each)
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(fill(title, int(width * LETTERS_PER_INCH)), x=0.01, horizontalalignment="left")
         yield figure
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary)
+        _place(figure)
+        for each in paths:
+            with atomic_path(each) as temporary:
+                figure.savefig(temporary)
+
+
+def _place(figure: Figure) -> None:
+    """Give everything its place now; ``savefig`` would draw the picture twice for that."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def check_format(path: str | Path) -> None:

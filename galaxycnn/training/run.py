@@ -31,7 +31,7 @@ from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import Outputs
 from galaxycnn.models.pretrained import PretrainedParams
 from galaxycnn.models.saving import Recipe, read_recipe, save_model
-from galaxycnn.plots import EvaluatedPart, confusion_matrices, write_all
+from galaxycnn.plots import EvaluatedPart, write_all
 from galaxycnn.pretrained import model_file
 from galaxycnn.reports import part_in_words, part_tables
 from galaxycnn.tables import answer_table, render
@@ -257,17 +257,13 @@ def _plots(run: Run, files: RunFiles) -> list[Path]:
             part.pixels() if part.name == "test" else None,
             run.data.by_quantity(part),
             run.seen[part.name].quantities,
+            [files.confusion(part.name)] if part.name in ("train", "test") else [],
         )
         for part in run.data.parts
     ]
     history = {str(name): column.tolist() for name, column in pd.DataFrame(run.history).items()}
     monitor = run.config.model_params.monitor
-    written = write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
-    for part in ("train", "test"):
-        results, path = run.results["parts"][part], files.confusion(part)
-        if "outputs" in results:
-            written.append(confusion_matrices(results, path, part=part, name=run.config.model_name))
-    return written
+    return write_all(files.plots, run.data.tree, evaluated, history, name=run.config.model_name, monitor=monitor)
 
 
 # -- the log ------------------------------------------------------------------------------------
