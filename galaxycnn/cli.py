@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words.insert(0, "train")
     arguments = _parser().parse_args(words, argparse.Namespace(words=words, goes_on=_RESUME))
     try:
-        with _quiet_start():
+        with _quiet_start(), _uncollected():
             import keras
 
             keras.ops.zeros(1)
@@ -102,6 +103,23 @@ def _quiet_start() -> Iterator[None]:
         finally:
             os.dup2(screen, 2)
             os.close(screen)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make what is imported, for the first time, without the garbage collector, and have it leave that alone.
+
+    It would go through half a million objects over and over, for half of the time that a command takes to start.
+    """
+    if "keras" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # -- what can be said ----------------------------------------------------------------------------
