@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from galaxycnn.config import load_config
 from galaxycnn.data.split import Split
-from galaxycnn.errors import DataError
+from galaxycnn.errors import DataError, UserError
 from galaxycnn.evaluation import Baseline, evaluate_fractions
 from galaxycnn.tree import GALAXY_ZOO_2
 
@@ -278,3 +278,14 @@ def test_the_speed_of_a_network_is_that_of_its_training_whatever_its_first_weigh
     assert table["parameters"]["frozen"] == 11_186_112 + 512 * 512 + 512 + 512 * 37 + 37
     assert (table["pixels"] == "32×32").all() and (table["slowest"] > 0).all()
     assert table["images_per_second"].between(table["slowest"], table["fastest"]).all()
+
+
+# -- starting ---------------------------------------------------------------------------------------
+
+
+def test_a_checkouts_command_is_timed_and_a_folder_without_one_refused(script, tmp_path, monkeypatch):
+    speed = script("start_speed")
+    assert 0 < speed.seconds(Path(__file__).parents[1], ["--version"], tmp_path) < 60
+    monkeypatch.setattr("sys.argv", ["start_speed.py", "--against", str(tmp_path)])
+    with pytest.raises(UserError, match="this is no checkout of galaxycnn"):
+        speed.main()
