@@ -32,15 +32,15 @@ CONFIG = {
     "model_params": {"model_type": "base"},
     "train_params": {"epochs": 1, "metrics": ["accuracy", "rmse"]},
 }
-TRAIN = ["train", "config.yaml", "--set"]
+TRAIN = ["train", "config.yaml", "--no-save_plots"]
 COMMANDS = {
     "list the networks": ["list", "models"],
     "predict one galaxy": ["predict", "galaxy.jpg"],
-    "train `base` for one epoch": [*TRAIN, "model_params.model_type=base", "--no-save_plots"],
-    "the same, with its pictures": [*TRAIN, "model_params.model_type=base"],
-    "train `hierarchy`": [*TRAIN, "model_params.model_type=hierarchy", "--no-save_plots"],
-    "train `efficientnet_lite0`": [*TRAIN, "model_params.model_type=efficientnet_lite0", "--no-save_plots"],
-    "train `vit`": [*TRAIN, "model_params.model_type=vit", "--no-save_plots"],
+    "train `base` for one epoch": TRAIN,
+    "the same, with its pictures": TRAIN[:-1],
+} | {
+    f"train `{name}`": [*TRAIN, "--set", f"model_params.model_type={name}"]
+    for name in ("hierarchy", "efficientnet_lite0", "vit")
 }
 
 

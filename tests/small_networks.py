@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,3 +63,9 @@ def pixels(config: Config, galaxies: int = 6) -> NDArray[np.uint8]:
     """Made-up cutouts for the network of ``config``."""
     shape = config.data_preprocessing.input_shape
     return np.random.default_rng(0).integers(0, 256, (galaxies, *shape), dtype=np.uint8)
+
+
+def draw_weights(model: keras.Model, rng: np.random.Generator) -> None:
+    """Give ``model`` weights that are the same on every backend."""
+    shapes = [weight.shape for weight in model.get_weights()]
+    model.set_weights([rng.normal(0, 0.1, s) if len(s) > 1 else rng.uniform(0.1, 1, s) for s in shapes])

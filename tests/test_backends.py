@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from backends import needs, run_on
 from keras import ops
-from small_networks import NETWORKS, pixels, small_config, without_dropout
+from small_networks import NETWORKS, draw_weights, pixels, small_config, without_dropout
 
 from galaxycnn.losses import make_loss
 from galaxycnn.metrics import NAMES, make_metrics
@@ -28,8 +28,7 @@ def found_by_this_backend() -> dict[str, np.ndarray]:
     for name in NETWORKS:
         config = small_config(name, **without_dropout(name))
         model, images = CNNBuilder(config).build(), pixels(config)
-        shapes = [weight.shape for weight in model.get_weights()]
-        model.set_weights([rng.normal(0, 0.1, s) if len(s) > 1 else rng.uniform(0.1, 1, s) for s in shapes])
+        draw_weights(model, rng)
         outputs = Outputs.of(model, tree)
         found[f"model {name}"] = outputs.read(model.predict(images, verbose=0)).fractions
         model.compile(

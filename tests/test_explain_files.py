@@ -14,7 +14,7 @@ from finished_runs import configured, finished
 from finished_runs import galaxies as labelled_galaxies
 from galaxy_files import write_image
 from PIL import Image
-from small_networks import pixels, small_config
+from small_networks import draw_weights, pixels, small_config
 
 from galaxycnn.cli import main
 from galaxycnn.errors import DataError, UserError
@@ -174,8 +174,7 @@ def maps_of_this_backend() -> dict[str, np.ndarray]:
     tree = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
     config = small_config("base", conv_layers=[[4, [3, 3]]])
     model, rng = CNNBuilder(config).build(), np.random.default_rng(0)
-    shapes = [weight.shape for weight in model.get_weights()]
-    model.set_weights([rng.normal(0, 0.1, s) if len(s) > 1 else rng.uniform(0.1, 1, s) for s in shapes])
+    draw_weights(model, rng)
     methods = {"gradcam": "gradcam", "lrp": "lrp", "integrated": IntegratedGradients(steps=2)}
     return {name: explain(model, tree, pixels(config, 2), method=method).maps for name, method in methods.items()}
 

@@ -17,6 +17,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from galaxycnn.errors import UserError, nearest
 from galaxycnn.files import atomic_path
@@ -98,23 +99,17 @@ def picture(
     for each in paths:
         check_format(each)
     with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        layout = ConstrainedLayoutEngine()
+        figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(fill(title, int(width * LETTERS_PER_INCH)), x=0.01, horizontalalignment="left")
         yield figure
-        _place(figure)
+        layout.execute(figure)  # savefig would draw the picture twice for that
+        figure.set_layout_engine(None)
         for each in paths:
             with atomic_path(each) as temporary:
                 figure.savefig(temporary)
-
-
-def _place(figure: Figure) -> None:
-    """Give everything its place now; ``savefig`` would draw the picture twice for that."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    figure.set_layout_engine(None)
 
 
 def check_format(path: str | Path) -> None:
