@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from backends import needs, run_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -455,26 +452,16 @@ def test_several_outputs_with_weights_train_and_predict_by_name() -> None:
     assert weighted["loss"] == pytest.approx(np.mean(predicted["Class2"] ** 2), rel=1e-4)
 
 
-PROBE = """
-import json, sys, keras
-sys.path.insert(0, {tests!r})
-from test_generator import DataAugmentation, fingerprint, generator, train
-batch = generator(augmentation=DataAugmentation(preset="strong")).batch(3, 2)
-print(json.dumps([keras.backend.backend(), fingerprint(batch), train(generator())]))
-"""
+def seen_by_this_backend() -> dict[str, np.ndarray]:
+    batch = generator(augmentation=DataAugmentation(preset="strong")).batch(3, 2)
+    seen = [keras.backend.backend(), fingerprint(batch), train(generator())]
+    return {"seen": np.array(json.dumps(seen))}
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_see_the_same_bytes_in_the_same_order(backend: str) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"the backend {backend} is not installed")
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(tests=str(Path(__file__).parent))],
-        env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+def test_other_backends_see_the_same_bytes_in_the_same_order(backend: str, tmp_path: Path) -> None:
+    needs(backend)
+    seen = json.loads(str(run_on(backend, seen_by_this_backend, tmp_path)["seen"]))
     batch = generator(augmentation=DataAugmentation(preset="strong")).batch(3, 2)
     expected = [backend, fingerprint(batch), expected_targets(generator(), range(3))]
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert seen == expected
