@@ -267,7 +267,7 @@ def test_a_head_takes_the_place_of_the_published_activation() -> None:
         network("base", head="tre")
 
 
-@pytest.mark.parametrize("model_type", ["parallel_cnn", "vit", "vgg7", "multiview"])
+@pytest.mark.parametrize("model_type", ["parallel_cnn", "vit", "vgg7", "multiview", "equivariant"])
 def test_fractions_are_float32_in_mixed_precision(model_type: str) -> None:
     config = small_config(model_type)
     keras.config.set_dtype_policy("mixed_bfloat16")

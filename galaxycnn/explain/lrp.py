@@ -15,13 +15,14 @@ from galaxycnn.explain.gradients import Tensor
 from galaxycnn.explain.lrp_rules import Weighted, added, spread
 from galaxycnn.explain.method import Method
 from galaxycnn.explain.network import FLAT, Array, Images, Network, Scores, tensor
+from galaxycnn.models.group_convolution import GroupConv2D, PosePooling
 from galaxycnn.models.heads import FractionHead
 from galaxycnn.models.layers import AlignedParts, AnswerGate, JoinParts, Maxout, StopGradient
 from galaxycnn.models.pretrained_layers import LayerScale, SwapRedAndBlue
 from galaxycnn.models.quantity_heads import LinearHead
 from galaxycnn.registry import EXPLANATIONS
 
-_WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+_WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, GroupConv2D)
 _PASSED_ON = (
     *(layers.Dropout, layers.SpatialDropout2D, layers.ReLU, layers.LeakyReLU, layers.Activation, StopGradient),
     *(layers.BatchNormalization, layers.Rescaling, layers.Normalization, LayerScale),
@@ -30,7 +31,7 @@ _PASSED_ON = (
 _SPREAD = (
     *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
     *(layers.Flatten, layers.Reshape, layers.ZeroPadding2D, layers.Cropping2D, layers.Concatenate),
-    *(Maxout, AlignedParts, JoinParts, SwapRedAndBlue),
+    *(Maxout, AlignedParts, JoinParts, PosePooling, SwapRedAndBlue),
 )
 """Layers that choose, average or move their inputs."""
 _PIXELWISE = (

@@ -1,0 +1,66 @@
+"""The *equivariant* network: it says the same of a galaxy however its cutout is turned by quarters or mirrored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import keras
+from keras import layers
+from pydantic import Field
+
+from galaxycnn.config.fields import DropRate, PositiveInt, Units
+from galaxycnn.models.backbone import BackboneFamily, BackboneParams
+from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling
+from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
+from galaxycnn.registry import MODELS
+
+
+class EquivariantParams(BackboneParams):
+    """The values are this project's choice."""
+
+    patterns: Annotated[list[PositiveInt], Field(min_length=1)] = [8, 16, 32, 64, 64]
+    """Patterns of each 3×3 convolution, each looked for in eight poses; a 2×2 max pooling follows all but the last."""
+    dense_units: Units = [256]
+    dropout_rate: DropRate | None = 0.5
+
+
+@MODELS.register("equivariant")
+class Equivariant(BackboneFamily):
+    """Convolutions that look for each pattern in eight poses: turned by quarters or mirrored, a galaxy stays the same.
+
+    What is found is averaged over poses and, with the default ``flattening``, over the map. Turning a cutout by
+    quarters or mirroring it then changes no answer, and no network has to learn that from turned copies. Batch
+    normalisation follows each 3×3 convolution, 2×2 max pooling all but the last. Sources: Cohen and Welling 2016,
+    arXiv:1602.07576, and, for galaxies, Dieleman, De Fauw and Kavukcuoglu 2016, arXiv:1602.02660. 515,549 parameters
+    for all 37 answers.
+    """
+
+    Params = EquivariantParams
+    params: EquivariantParams
+
+    def check(self) -> None:
+        super().check()
+        height, width, _ = self.input_shape
+        step = 2 ** (len(self.params.patterns) - 1)
+        if height != width or height % step:
+            side = max(1, round(height / step)) * step
+            self._refuse(
+                "model_type",
+                f"'equivariant' with {len(self.params.patterns)} convolutions takes square cutouts of a multiple of"
+                f" {step} pixels, not {height}×{width}; give a data_preprocessing.img_size such as [{side}, {side}]",
+            )
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        last = len(self.params.patterns)
+        for number, patterns in enumerate(self.params.patterns, start=1):
+            x = GroupConv2D(patterns, 3, posed=number > 1, name=f"conv{number}")(x)
+            x = x if number == last else layers.MaxPooling2D(2, name=f"pool{number}")(x)
+            x = layers.ReLU(name=f"relu{number}")(self._normalized(x, patterns, number))
+        return PosePooling(name="any_pose")(x)
+
+    def _normalized(self, x: keras.KerasTensor, patterns: int, number: int) -> keras.KerasTensor:
+        """Batch normalisation of each pattern, alike in all its poses."""
+        _, height, width, channels = x.shape
+        x = layers.Reshape((height, width * POSES, patterns), name=f"poses{number}")(x)
+        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"norm{number}")(x)
+        return layers.Reshape((height, width, channels), name=f"maps{number}")(x)
