@@ -28,6 +28,8 @@ from galaxycnn.plots import (
 )
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
+pytestmark = pytest.mark.filterwarnings("error")  # a user would read what matplotlib warns of
+
 TASK_2 = GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
 EVERYDAY = DecisionTree.from_classes({"label": ["spiral", "elliptical", "edge_on & warped $5"]})
 

@@ -105,8 +105,9 @@ def picture(
         if title:
             figure.suptitle(fill(title, int(width * LETTERS_PER_INCH)), x=0.01, horizontalalignment="left")
         yield figure
-        layout.execute(figure)  # savefig would draw the picture twice for that
-        figure.set_layout_engine(None)
+        if figure.get_layout_engine() is layout:
+            layout.execute(figure)  # savefig would draw the picture twice for that
+            figure.set_layout_engine(None)
         for each in paths:
             with atomic_path(each) as temporary:
                 figure.savefig(temporary)
