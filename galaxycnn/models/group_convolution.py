@@ -42,6 +42,7 @@ class GroupConv2D(keras.layers.Layer):
         (2, 16, 16, 40)
     """
 
+    # Like all convolutions, for those who look at layers from outside.
     strides: ClassVar[tuple[int, int]] = (1, 1)
     dilation_rate: ClassVar[tuple[int, int]] = (1, 1)
     padding: ClassVar[str] = "same"
