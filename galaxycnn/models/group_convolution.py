@@ -74,11 +74,11 @@ class GroupConv2D(keras.layers.Layer):
     @property
     def kernel(self) -> Any:
         """The patterns in all poses, as a convolution takes them: (side, side, channels, 8 × patterns)."""
-        posed = []
+        unposed, posed = ops.convert_to_tensor(self.unposed), []
         for pose in range(POSES):
-            kernel = ops.take(self.unposed, _SEEN_FROM[pose], axis=2) if self.posed else self.unposed
+            kernel = ops.take(unposed, _SEEN_FROM[pose], axis=2) if self.posed else unposed
             posed.append(_in_pose(ops, kernel, pose))
-        side, _, poses, before, patterns = self.unposed.shape
+        side, _, poses, before, patterns = unposed.shape
         return ops.reshape(ops.stack(posed, axis=-2), (side, side, poses * before, POSES * patterns))
 
     def get_config(self) -> dict[str, Any]:
