@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxycnn.config import Config, load_config
+from galaxycnn.models import CNNBuilder
 from galaxycnn.models.blocks import ConvParams
 from galaxycnn.models.pretrained import PretrainedFamily
 from galaxycnn.registry import MODELS
@@ -58,6 +59,15 @@ def small_config(model_type: str, grayscale: bool = False, **params: Any) -> Con
             "model_params": {**small_params(model_type), **params},
         }
     )
+
+
+def network(model_type: str, size: int | tuple[int, int] = 64, **params: Any) -> keras.Model:
+    """The network for all 37 answers about cutouts of that side, or height and width, with its own defaults."""
+    height, width = (size, size) if isinstance(size, int) else size
+    sections = {"paths": {"images_path": "images"}, "model_name": "network"}
+    preprocessing = {"layout": "kaggle", "img_size": [height, width]}
+    config = {**sections, "data_preprocessing": preprocessing, "model_params": {"model_type": model_type, **params}}
+    return CNNBuilder(load_config(config)).build()
 
 
 def pixels(config: Config, galaxies: int = 6) -> NDArray[np.uint8]:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from numpy.typing import NDArray
-from small_networks import draw_weights, pixels, small_config
+from small_networks import draw_weights, network, pixels, small_config
 
-from galaxycnn.config import load_config
 from galaxycnn.errors import ConfigError
 from galaxycnn.explain import explain
 from galaxycnn.models import CNNBuilder
@@ -99,14 +98,6 @@ def test_what_cannot_be_patterns_in_poses_is_refused() -> None:
 # -- the network ------------------------------------------------------------------------------------
 
 
-def network(size: tuple[int, int], **params: Any) -> keras.Model:
-    """For all 37 answers."""
-    sections = {"paths": {"images_path": "images"}, "model_name": "network"}
-    preprocessing = {"layout": "kaggle", "img_size": list(size)}
-    config = {**sections, "data_preprocessing": preprocessing, "model_params": {"model_type": "equivariant", **params}}
-    return CNNBuilder(load_config(config)).build()
-
-
 @pytest.mark.parametrize("grayscale", [False, True])
 def test_answers_are_the_same_in_all_poses_and_differ_between_galaxies(grayscale: bool) -> None:
     config = small_config("equivariant", grayscale)
@@ -134,9 +125,9 @@ def test_training_steps_keep_it_so() -> None:
 
 
 def test_parameters_are_as_many_as_documented() -> None:
-    count = network((64, 64)).count_params()
+    count = network("equivariant").count_params()
     assert f"{count:,} parameters" in " ".join(MODELS["equivariant"].__doc__.split())
-    assert network((96, 96)).count_params() == count
+    assert network("equivariant", (96, 96)).count_params() == count
 
 
 @pytest.mark.parametrize(("size", "instead"), [((64, 48), 64), ((69, 69), 64), ((90, 90), 96), ((9, 9), 16)])
@@ -144,8 +135,8 @@ def test_cutouts_that_would_not_turn_evenly_are_refused(size: tuple[int, int], i
     with pytest.raises(
         ConfigError, match=rf"multiple of 16 pixels, not {size[0]}×{size[1]}; .* .{instead}, {instead}."
     ):
-        network(size)
-    network((instead, instead))
+        network("equivariant", size)
+    network("equivariant", (instead, instead))
 
 
 @pytest.mark.parametrize("method", ["lrp", "gradcam"])

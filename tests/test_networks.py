@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from numpy.typing import NDArray
-from small_networks import pixels, small_config
+from small_networks import network, pixels, small_config
 
 from galaxycnn.config import load_config
 from galaxycnn.errors import ConfigError
@@ -21,14 +21,6 @@ from galaxycnn.models.layers import AlignedParts, JoinParts, Positions
 from galaxycnn.models.saving import Recipe, load_model, save_model
 from galaxycnn.registry import HEADS, MODELS
 from galaxycnn.tree import GALAXY_ZOO_2
-
-
-def network(model_type: str, size: int = 64, **params: Any) -> keras.Model:
-    """The network for all 37 answers about square cutouts."""
-    sections = {"paths": {"images_path": "images"}, "model_name": "network"}
-    preprocessing = {"layout": "kaggle", "img_size": [size, size]}
-    config = {**sections, "data_preprocessing": preprocessing, "model_params": {"model_type": model_type, **params}}
-    return CNNBuilder(load_config(config)).build()
 
 
 def fractions(model: keras.Model, images: NDArray[Any]) -> NDArray[Any]:
