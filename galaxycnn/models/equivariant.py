@@ -19,7 +19,7 @@ class EquivariantParams(BackboneParams):
     """The values are this project's choice."""
 
     patterns: Annotated[list[PositiveInt], Field(min_length=1)] = [8, 16, 32, 64, 64]
-    """Patterns of each 3×3 convolution, each looked for in eight poses; a 2×2 max pooling follows all but the last."""
+    """Patterns of each 3×3 convolution, each looked for in eight poses; a 2×2 max pooling follows each."""
     dense_units: Units = [256]
     dropout_rate: DropRate | None = 0.5
 
@@ -41,7 +41,7 @@ class Equivariant(BackboneFamily):
     def check(self) -> None:
         super().check()
         height, width, _ = self.input_shape
-        step = 2 ** (len(self.params.patterns) - 1)
+        step = 2 ** len(self.params.patterns)
         if height != width or height % step:
             side = max(1, round(height / step)) * step
             self._refuse(
@@ -51,10 +51,9 @@ class Equivariant(BackboneFamily):
             )
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        last = len(self.params.patterns)
         for number, patterns in enumerate(self.params.patterns, start=1):
             x = GroupConv2D(patterns, 3, posed=number > 1, name=f"conv{number}")(x)
-            x = x if number == last else layers.MaxPooling2D(2, name=f"pool{number}")(x)
+            x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
             x = layers.ReLU(name=f"relu{number}")(self._normalized(x, patterns, number))
         return PosePooling(name="any_pose")(x)
 
