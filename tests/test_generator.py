@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +23,7 @@ from galaxycnn.data.augmentation import BORDERS, Augmenter, affine_matrices, war
 from galaxycnn.data.generator import MultiOutputDataGenerator
 from galaxycnn.errors import DataError
 from galaxycnn.registry import AUGMENTATIONS
+from galaxycnn.training.streaming import stream
 
 
 def noise(n: int = 1, height: int = 20, width: int = 24, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -405,14 +408,20 @@ class Recorder(keras.callbacks.Callback):
         return keras.ops.mean(keras.ops.square(predicted), axis=-1)
 
 
-def train(batches: MultiOutputDataGenerator, epochs: int = 3, initial_epoch: int = 0) -> list[list[list[float]]]:
+def train(
+    batches: MultiOutputDataGenerator,
+    epochs: int = 3,
+    initial_epoch: int = 0,
+    served: Callable[[MultiOutputDataGenerator], Any] = lambda batches: batches,
+) -> list[list[list[float]]]:
     """Fit a tiny network and return the targets of each batch of each epoch, as the loss saw them."""
     network = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])
     network.add(keras.layers.Dense(1))
     recorder = Recorder()
     network.compile("sgd", recorder.loss, run_eagerly=True)
     callbacks = [recorder, batches.epoch_callback]
-    network.fit(batches, epochs=epochs, initial_epoch=initial_epoch, shuffle=False, callbacks=callbacks, verbose=0)
+    first = {"initial_epoch": initial_epoch}
+    network.fit(served(batches), epochs=epochs, **first, shuffle=False, callbacks=callbacks, verbose=0)
     return recorder.epochs
 
 
@@ -465,3 +474,30 @@ def test_other_backends_see_the_same_bytes_in_the_same_order(backend: str, tmp_p
     batch = generator(augmentation=DataAugmentation(preset="strong")).batch(3, 2)
     expected = [backend, fingerprint(batch), expected_targets(generator(), range(3))]
     assert seen == expected
+
+
+@pytest.mark.parametrize("parts", ["one output", "several outputs, inputs and weights"])
+def test_streamed_batches_are_those_of_the_epoch_that_fit_begins(parts: str) -> None:
+    ids = np.arange(23, dtype="float32")
+    several = {
+        "targets": {"Class1": ids[:, None], "Class7": ids[:, None] + 0.5},
+        "sample_weights": {"Class1": ids, "Class7": ids},
+        "inputs": ids[:, None],
+    }
+    batches = generator(augmentation=DataAugmentation(preset="dieleman"), **({} if parts == "one output" else several))
+    streamed = stream(batches)
+    for epoch in (0, 2):
+        batches.epoch = epoch
+        served = [keras.tree.map_structure(np.asarray, batch) for batch in streamed]
+        assert [fingerprint(batch) for batch in served] == [fingerprint(batches.batch(epoch, i)) for i in range(5)]
+
+
+def test_no_thread_of_tensorflow_tunes_the_stream() -> None:
+    streamed = stream(generator())
+    assert streamed.options().autotune.enabled is False
+    assert int(streamed.cardinality()) == 5
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_fit_sees_streamed_batches_as_it_sees_the_generator(first: int) -> None:
+    assert train(generator(), initial_epoch=first, served=stream) == train(generator(), initial_epoch=first)

@@ -21,6 +21,7 @@ from galaxycnn.models.outputs import Outputs
 from galaxycnn.optimizers import make_optimizer
 from galaxycnn.progress import progress_bar
 from galaxycnn.training.callbacks import AverageWeights, EpochProgress, Fitted, RefuseNaN, ResumeState
+from galaxycnn.training.streaming import stream
 from galaxycnn.tree import DecisionTree, Floats
 from galaxycnn.views import Seen, predict_views
 
@@ -117,7 +118,7 @@ def fit_stage(
     batches, tree, fractions = _batches(config, stage, model, data, data.train, augmented=True)
     validation = None
     if len(data.validation):
-        validation, _, _ = _batches(config, stage, model, data, data.validation, augmented=False)
+        validation = stream(_batches(config, stage, model, data, data.validation, augmented=False)[0])
     rates = ModelFamily.of(config, data.tree).rates(network)
     compile_model(config, network, tree, fractions, len(batches), rates)
     _make_variables(network, batches)
@@ -128,7 +129,7 @@ def fit_stage(
     with progress_bar(count=False) as bar:
         progress = EpochProgress(bar, title, train.epochs, state.first_epoch)
         network.fit(
-            batches,
+            stream(batches),
             validation_data=validation,
             initial_epoch=state.first_epoch,
             epochs=state.first_epoch if state.finished else train.epochs,
