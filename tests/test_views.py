@@ -49,12 +49,18 @@ def test_a_number_gives_that_many_different_views_beginning_with_none_at_all(cou
 
 
 @pytest.mark.parametrize(
-    ("count", "rotations", "zooms"), [(1, 1, 1), (2, 1, 1), (3, 3, 1), (8, 4, 1), (16, 8, 1), (24, 4, 3), (60, 10, 3)]
+    ("count", "rotations", "zooms"),
+    [(1, 1, 1), (2, 1, 1), (3, 3, 1), (8, 4, 1), (15, 5, 3), (16, 8, 1), (24, 4, 3), (60, 10, 3)],
 )
 def test_the_views_of_the_documented_numbers(count: int, rotations: int, zooms: int) -> None:
     views = make_views(count)
     assert sorted({view.angle for view in views}) == pytest.approx(np.arange(rotations) * 360 / rotations)
     assert len({view.zoom for view in views}) == zooms
+
+
+def test_where_quarters_and_mirroring_change_nothing_15_views_are_those_of_the_winner() -> None:
+    few, winner = ({(round(view.angle % 90, 6), view.zoom) for view in make_views(count)} for count in (15, 60))
+    assert few == winner and len(few) == 15
 
 
 def test_no_views_are_refused() -> None:

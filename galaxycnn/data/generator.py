@@ -31,7 +31,8 @@ class MultiOutputDataGenerator(keras.utils.PyDataset):
 
     Two things to give to ``fit``: ``callbacks=[batches.epoch_callback]`` keeps :attr:`epoch` at the number that ``fit``
     counts, since Keras also announces the end of an epoch before the first one; and ``shuffle=False``, since
-    ``fit`` would otherwise mix up the order of the batches, unseeded.
+    ``fit`` would otherwise mix up the order of the batches, unseeded. On TensorFlow
+    :func:`galaxycnn.training.streaming.stream` spares a training the gaps that a ``PyDataset`` has between epochs.
 
     Keras' own ``workers`` stay at 1: on JAX and PyTorch its queue (3.15) keeps batches that it prepared before the
     first epoch, and then serves some twice and others never. Nor is there a need. Batches take 1 % of the processor
