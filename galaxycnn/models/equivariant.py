@@ -29,10 +29,9 @@ class Equivariant(BackboneFamily):
     """Convolutions that look for each pattern in eight poses: turned by quarters or mirrored, a galaxy stays the same.
 
     What is found is averaged over poses and, with the default ``flattening``, over the map. Turning a cutout by
-    quarters or mirroring it then changes no answer, and no network has to learn that from turned copies. Batch
-    normalisation follows each 3×3 convolution, 2×2 max pooling all but the last. Sources: Cohen and Welling 2016,
-    arXiv:1602.07576, and, for galaxies, Dieleman, De Fauw and Kavukcuoglu 2016, arXiv:1602.02660. 515,549 parameters
-    for all 37 answers.
+    quarters or mirroring it then changes no answer, and no network has to learn that from turned copies. 2×2 max
+    pooling and batch normalisation follow each 3×3 convolution. Sources: Cohen and Welling 2016, arXiv:1602.07576, and,
+    for galaxies, Dieleman, De Fauw and Kavukcuoglu 2016, arXiv:1602.02660. 515,549 parameters for all 37 answers.
     """
 
     Params = EquivariantParams
