@@ -420,8 +420,9 @@ def train(
     recorder = Recorder()
     network.compile("sgd", recorder.loss, run_eagerly=True)
     callbacks = [recorder, batches.epoch_callback]
-    first = {"initial_epoch": initial_epoch}
-    network.fit(served(batches), epochs=epochs, **first, shuffle=False, callbacks=callbacks, verbose=0)
+    network.fit(
+        served(batches), epochs=epochs, initial_epoch=initial_epoch, shuffle=False, callbacks=callbacks, verbose=0
+    )
     return recorder.epochs
 
 
