@@ -28,7 +28,7 @@ from galaxycnn.machine import machine
 from galaxycnn.models import CNNBuilder
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.outputs import Outputs
-from galaxycnn.models.pretrained import PretrainedParams
+from galaxycnn.models.staged import StagedParams
 from galaxycnn.training.fitting import compile_model
 from galaxycnn.training.precision import dtype_policy, precision
 from galaxycnn.tree import GALAXY_ZOO_2
@@ -85,8 +85,8 @@ def measure(name: str, config: Config, arguments: argparse.Namespace) -> dict[st
 
 def training_step(config: Config) -> tuple[Callable[[], object], int]:
     """A function that trains on one batch, and the network's parameters."""
-    if isinstance(config.model_params, PretrainedParams):
-        random = config.model_params.model_copy(update={"weights": "none", "frozen_stages": 0, "lora_rank": None})
+    if isinstance(config.model_params, StagedParams):
+        random = config.model_params.model_copy(update={"weights": "none", "frozen_stages": 0})
         config = config.model_copy(update={"model_params": random})
     tree, batch, rng = GALAXY_ZOO_2, config.train_params.batch_size, np.random.default_rng(0)
     model = CNNBuilder(config, tree).build()

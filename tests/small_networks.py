@@ -1,6 +1,6 @@
 """Every family of networks at its smallest, for the tests that go through the whole registry.
 
-Pretrained networks have their size: tests/test_pretrained.py sees to them.
+Networks that are known beyond this project have their size: tests/test_pretrained.py sees to them.
 """
 
 from __future__ import annotations

@@ -15,10 +15,15 @@ from small_networks import draw_weights, network, pixels, small_config
 
 from galaxycnn.errors import ConfigError
 from galaxycnn.explain import explain
-from galaxycnn.models import CNNBuilder
+from galaxycnn.models import CNNBuilder, load_model
 from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling
+from galaxycnn.models.saving import read_recipe
+from galaxycnn.pretrained import model_file
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2
+
+NAME = "galaxy_zoo_equivariant"
+"""A network of this family that comes along."""
 
 
 def in_pose(images: NDArray[Any], pose: int) -> NDArray[Any]:
@@ -137,6 +142,35 @@ def test_cutouts_that_would_not_turn_evenly_are_refused(size: tuple[int, int], i
     ):
         network("equivariant", size)
     network("equivariant", (instead, instead))
+
+
+def test_it_starts_from_the_convolutions_of_a_network_that_comes_along() -> None:
+    known, config = load_model(model_file(NAME)), read_recipe(model_file(NAME)).config
+    changes = {"weights": NAME, "frozen_stages": 2, "stage_rate": 0.5}
+    params = config.model_params.model_copy(update=changes)
+    builder = CNNBuilder(config.model_copy(update={"model_params": params}))
+    model = builder.build()
+    for layer in model.layers:
+        if layer.name.startswith(("conv", "norm")):
+            for found, expected in zip(layer.get_weights(), known.get_layer(layer.name).get_weights(), strict=True):
+                np.testing.assert_array_equal(found, expected)
+            assert layer.trainable == (layer.name[-1] not in "12")
+    rates = dict(zip((weight.path for weight in model.trainable_weights), builder.family.rates(model), strict=True))
+    assert rates["conv3/kernel"].factor == 0.125 and rates["logits/kernel"].factor == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"weights": NAME}, "has no layer 'conv1' that fits; is it another variant"),
+        ({"weights": "galaxy_zoo"}, "holds a 'efficientnet_lite0', not a 'equivariant'"),
+        ({"weights": "imagenet"}, r"weights: 'imagenet' is no file of weights \(.keras, .h5\)"),
+        ({"weights": NAME, "frozen_stages": 3}, "'equivariant' has 2 stages, not 3"),
+    ],
+)
+def test_first_weights_that_do_not_fit_are_refused(params: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        CNNBuilder(small_config("equivariant", **params)).build()
 
 
 @pytest.mark.parametrize("method", ["lrp", "gradcam"])

@@ -9,13 +9,13 @@ from keras import layers
 from pydantic import Field
 
 from galaxycnn.config.fields import DropRate, PositiveInt, Units
-from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
+from galaxycnn.models.staged import StagedFamily, StagedParams
 from galaxycnn.registry import MODELS
 
 
-class EquivariantParams(BackboneParams):
+class EquivariantParams(StagedParams):
     """The values are this project's choice."""
 
     patterns: Annotated[list[PositiveInt], Field(min_length=1)] = [8, 16, 32, 64, 64]
@@ -25,7 +25,7 @@ class EquivariantParams(BackboneParams):
 
 
 @MODELS.register("equivariant")
-class Equivariant(BackboneFamily):
+class Equivariant(StagedFamily):
     """Convolutions that look for each pattern in eight poses: turned by quarters or mirrored, a galaxy stays the same.
 
     What is found is averaged over poses and, with the default ``flattening``, over the map. Turning a cutout by
@@ -36,6 +36,11 @@ class Equivariant(BackboneFamily):
 
     Params = EquivariantParams
     params: EquivariantParams
+
+    @property
+    def stage_patterns(self) -> tuple[str, ...]:
+        """A stage is a convolution and its normalisation."""
+        return tuple(rf"(conv|norm){number}$" for number in range(1, len(self.params.patterns) + 1))
 
     def check(self) -> None:
         super().check()

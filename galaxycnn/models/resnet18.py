@@ -11,7 +11,8 @@ from keras import layers
 
 from galaxycnn.config.fields import DropRate, Units
 from galaxycnn.models.heads import HeadName
-from galaxycnn.models.pretrained import KERAS_FILES, TORCH_FILES, PretrainedFamily, PretrainedParams
+from galaxycnn.models.pretrained import TORCH_FILES, PretrainedFamily, PretrainedParams
+from galaxycnn.models.staged import KERAS_FILES
 from galaxycnn.models.torch_weights import StateDict, copy_layer, read_state_dict
 from galaxycnn.registry import MODELS
 

@@ -29,8 +29,8 @@ from galaxycnn.measuring import Known, NeverLooked, best_threshold, measure
 from galaxycnn.metrics import check_monitor
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.outputs import Outputs
-from galaxycnn.models.pretrained import PretrainedParams
 from galaxycnn.models.saving import Recipe, read_recipe, save_model
+from galaxycnn.models.staged import StagedParams
 from galaxycnn.plots import EvaluatedPart, write_all
 from galaxycnn.pretrained import model_file
 from galaxycnn.reports import part_in_words, part_tables
@@ -288,7 +288,7 @@ def _log_data(log: logging.Logger, data: GalaxyData) -> None:
 
 def _warn_of_known(log: logging.Logger, config: Config, data: GalaxyData) -> None:
     """Say how many galaxies that are measured the first weights were trained with, where their split is known."""
-    if not isinstance(config.model_params, PretrainedParams):
+    if not isinstance(config.model_params, StagedParams):
         return
     path = model_file(config.model_params.weights)
     try:
