@@ -249,6 +249,12 @@ def test_a_smaller_file_is_a_model_file_like_any_other(tmp_path: Path) -> None:
     assert again.difference == 0
 
 
+def test_a_smaller_file_computes_in_float32_wherever_it_was_trained(tmp_path: Path) -> None:
+    config = configured("mixed", train_params={"precision": "mixed_bfloat16"})
+    small = load_model(export(saved(tmp_path, config), tmp_path / "small.keras").path)
+    assert {layer.compute_dtype for layer in small.layers} == {"float32"}
+
+
 # -- what is asked for ---------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """A network in little space: an ordinary ``.keras`` file without optimizer, whose weights have half precision.
 
-Weights stay float32, so that the file is read, and computes, like any other; their last bits are rounded away, which
-lets the archive pack them.
+Weights stay float32, so that the file is read, and computes, like any other, and in float32 wherever it was trained;
+their last bits are rounded away, which lets the archive pack them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxycnn.exporting.network import Exportable, Exported
+from galaxycnn.exporting.network import Exportable, Exported, in_float32
 from galaxycnn.files import atomic_path
 from galaxycnn.models.saving import load_model, save_model
 from galaxycnn.models.typical import read_typical
@@ -29,7 +29,7 @@ def write_compact(exportable: Exportable, path: Path) -> Exported:
     Raises:
         UserError: its outputs are not those of the network, up to rounding.
     """
-    network = load_model(exportable.path)
+    network = in_float32(load_model(exportable.path))
     network.set_weights([rounded(weights) for weights in network.get_weights()])
     with atomic_path(path) as temporary:
         save_model(network, temporary, exportable.recipe, read_typical(exportable.path))

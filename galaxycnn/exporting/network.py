@@ -57,7 +57,7 @@ class Exportable:
             UserError: there is no such file, or it has no recipe.
         """
         recipe = read_recipe(path)
-        saved = _plain(load_model(path))
+        saved = _plain(in_float32(load_model(path)))
         outputs = Outputs.of(saved, recipe.tree)
         tensors = saved.output
         if not isinstance(tensors, Mapping):
@@ -100,18 +100,28 @@ class Exportable:
         return max(differences.values())
 
 
-def _plain(network: keras.Model) -> keras.Model:
-    """The same in float32, and with numbers where a layer holds tensors that tf2onnx takes for inputs."""
+def in_float32(network: keras.Model) -> keras.Model:
+    """The same network with the same weights, whose layers compute in float32 whatever they did before."""
 
-    def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.Normalization):
-            mean, deviation = (keras.ops.convert_to_numpy(each) for each in (layer.mean, layer.variance**0.5))
-            deviation = np.maximum(deviation, keras.config.epsilon())
-            return keras.layers.Rescaling(1 / deviation, -mean / deviation, name=layer.name, dtype="float32")
+    def in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
         return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
-    again = keras.models.clone_model(network, clone_function=plain, recursive=True)
+    again = keras.models.clone_model(network, clone_function=in_float32, recursive=True)
     for before, after in zip(network.layers, again.layers, strict=True):
-        if not isinstance(before, keras.layers.Normalization):
-            after.set_weights(before.get_weights())
+        after.set_weights(before.get_weights())
+        if isinstance(after, keras.layers.Normalization):
+            after.finalize_state()
     return again
+
+
+def _plain(network: keras.Model) -> keras.Model:
+    """The same, with numbers where a layer holds tensors that tf2onnx takes for inputs."""
+
+    def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if not isinstance(layer, keras.layers.Normalization):
+            return layer
+        mean, deviation = (keras.ops.convert_to_numpy(each) for each in (layer.mean, layer.variance**0.5))
+        deviation = np.maximum(deviation, keras.config.epsilon())
+        return keras.layers.Rescaling(1 / deviation, -mean / deviation, name=layer.name, dtype="float32")
+
+    return keras.models.clone_model(network, clone_function=plain)
