@@ -232,7 +232,7 @@ def test_automatic_precision_is_what_the_machine_is_fast_at(
     monkeypatch: pytest.MonkeyPatch, model_type: str, gpus: list[str], bfloat16: bool, policy: str
 ) -> None:
     monkeypatch.setattr(precision, "gpus", lambda: gpus)
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(precision, "is_fast_in_bfloat16", lambda: bfloat16)
     values = {"paths": {"images_path": "x"}, "model_name": "m", "model_params": {"model_type": model_type}}
     asked = {name: load_config({**values, "train_params": {"precision": name}}) for name in ("auto", "float32")}
     with precision.precision(asked["auto"]):
@@ -241,13 +241,21 @@ def test_automatic_precision_is_what_the_machine_is_fast_at(
 
 
 @pytest.mark.parametrize(
-    ("flags", "known"), [("fpu avx512_bf16 la57", True), ("amx_bf16", True), ("avx512f avx512_vnni", False)]
+    ("vendor", "flags", "fast"),
+    [
+        ("AuthenticAMD", "fpu avx512_bf16 la57", True),
+        ("GenuineIntel", "fpu avx512_bf16 amx_bf16 amx_tile", True),
+        ("GenuineIntel", "fpu avx512_bf16 la57", False),
+        ("AuthenticAMD", "avx512f avx512_vnni", False),
+    ],
 )
-def test_linux_tells_whether_a_processor_has_bfloat16(flags: str, known: bool, tmp_path: Path) -> None:
+def test_linux_tells_whether_a_processor_is_faster_in_bfloat16(
+    vendor: str, flags: str, fast: bool, tmp_path: Path
+) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n")
-    assert precision.has_bfloat16(cpuinfo) == known
-    assert not precision.has_bfloat16(tmp_path / "absent")
+    cpuinfo.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n")
+    assert precision.is_fast_in_bfloat16(cpuinfo) == fast
+    assert not precision.is_fast_in_bfloat16(tmp_path / "absent")
 
 
 def fitted_by_everything() -> dict[str, np.ndarray]:

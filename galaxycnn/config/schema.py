@@ -314,8 +314,8 @@ class TrainParams(Section):
     """Class weights are log(1 + w) instead of the inverse frequency w."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Numbers that the network computes with; its weights and outputs are `float32` in any case. `auto`:
-    `mixed_float16` on a GPU; `mixed_bfloat16` on a processor that has it, with TensorFlow and without depthwise
-    convolutions; else `float32`."""
+    `mixed_float16` on a GPU; `mixed_bfloat16` on a processor that is faster so, with TensorFlow and without
+    depthwise convolutions; else `float32`."""
     xla: Switch = False
     """Compile the network with XLA (PyTorch: `torch.compile`; JAX always does). Slower on a processor."""
     tensorboard: bool = False

@@ -59,7 +59,7 @@ class ModelFamily:
     takes_numbers: ClassVar[bool] = False
     """Whether it predicts quantities and takes inputs."""
     fast_in_bfloat16: ClassVar[bool] = True
-    """Whether a processor with bfloat16 trains it faster that way, as most but for depthwise convolutions."""
+    """Whether a processor that is fast in bfloat16 trains it faster so, as most but for depthwise convolutions."""
 
     def __init__(
         self,
