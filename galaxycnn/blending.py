@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -98,7 +98,8 @@ def build_ensemble(
     members = [load_ensemble(run) for run in runs]
     if len(members) < 2:
         raise UserError("an ensemble needs at least two runs")
-    everyone = same_questions(Ensemble(tuple(member for run in members for member in run.members)))
+    together = tuple(member for run in members for member in run.members)
+    everyone = same_questions(Ensemble(together, views or max(run.views for run in members)))
     tree, baseline = everyone.tree, everyone.baseline.answers if everyone.baseline else None
     assert tree is not None
     if baseline is None:
@@ -115,7 +116,7 @@ def build_ensemble(
             raise UserError("labels, split and views go with a folder of images; the runs' own test part is predicted")
         measured = _own_test_part(members, tree, titles)
     else:
-        measured = _folder(members, everyone, images, labels, views, split)
+        measured = _folder(members, everyone, images, labels, split)
     _check_unknown(everyone, measured.ids, learnt)
 
     config = everyone.config.model_copy(update={"model_name": name})
@@ -134,28 +135,17 @@ def build_ensemble(
         "learnt_from": len(learnt),
         "parts": {measured.part: measure(blended)},
     }
-    return Blend(
-        titles, weights.tolist(), results, list(_written(config, members, weights, measured, blended, results))
-    )
-
-
-def _written(
-    config: Config,
-    members: list[Ensemble],
-    weights: NDArray[np.float64],
-    measured: _Measured,
-    blended: Floats,
-    results: dict[str, Any],
-) -> Iterator[Path]:
-    files, tree = RunFiles(config), members[0].tree
-    assert tree is not None
     shares: dict[Path, float] = {}
     for weight, run in zip(weights, members, strict=True):
         for member in run.members:
             shares[member.path] = shares.get(member.path, 0.0) + float(weight) * member.weight
-    yield save_ensemble(files.ensemble, shares)
-    yield write_json(files.metrics, results)
-    yield files.write_predictions(measured.part, measured.ids, tree, blended)
+    files = RunFiles(config)
+    written = [
+        save_ensemble(files.ensemble, shares, everyone.views),
+        write_json(files.metrics, results),
+        files.write_predictions(measured.part, measured.ids, tree, blended),
+    ]
+    return Blend(titles, weights.tolist(), results, written)
 
 
 # -- weights -------------------------------------------------------------------------------------
@@ -231,14 +221,13 @@ def _folder(
     everyone: Ensemble,
     images: str | Path,
     labels: str | Path | None,
-    views: int | None,
     split: str | Path | None,
 ) -> _Measured:
     """A folder of labelled galaxies, predicted now."""
     with tempfile.TemporaryDirectory() as temporary:
         galaxies = load_labelled(everyone, images, labels, temporary, split)
         _check_unknown(everyone, galaxies.ids, galaxies.ids[:0])
-        each = everyone.predict_each(galaxies.tree, galaxies.part_for, views)
+        each = everyone.predict_each(galaxies.tree, galaxies.part_for)
         predictions = [combine(run.weights, (next(each) for _ in run.members)).mean for run in members]
     part = "all" if split is None else "test"
     return _Measured(part, galaxies.ids, galaxies.truth.astype(np.float64), predictions)

@@ -99,7 +99,7 @@ def cross_validate(config: Config, folds: int = 5, *, without_test: bool = False
     measured.pop("single_view_rmse", None)
     results = {**measured, "folds": _per_fold(table["fold"].to_numpy(), known, seen)}
     files = RunFiles(config)
-    save_ensemble(files.ensemble, dict.fromkeys(models, 1 / folds))
+    save_ensemble(files.ensemble, dict.fromkeys(models, 1 / folds), config.evaluation_params.views)
     ids = galaxies.ids.tolist()
     part = EvaluatedPart(
         "out-of-fold", ids, known.fractions, seen.mean, results, None, known.quantities, seen.quantities

@@ -61,9 +61,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that answer the same questions; their weights sum to 1."""
+    """Networks that answer the same questions; their weights sum to 1.
+
+    Attributes:
+        asked_views: how many views of each galaxy its file asks for, if it does.
+    """
 
     members: tuple[Member, ...]
+    asked_views: int | None = None
 
     @property
     def config(self) -> Config:
@@ -85,8 +90,8 @@ class Ensemble:
 
     @property
     def views(self) -> int:
-        """The largest number of views that a member's configuration says."""
-        return max(member.config.evaluation_params.views for member in self.members)
+        """How many views of each galaxy are averaged by default: as asked for, or else the most of any member."""
+        return self.asked_views or max(member.config.evaluation_params.views for member in self.members)
 
     @property
     def weights(self) -> list[float]:
@@ -170,17 +175,22 @@ def load_ensemble(path: str | Path, config: Config | str | Path | None = None) -
     if config is not None:
         return Ensemble((Member(path, config if isinstance(config, Config) else load_config(config)),))
     if path.name.endswith(SUFFIX):
-        weights = _read_weights(path)
+        weights, views = _read_ensemble(path)
         members = [replace(Member.load(model), weight=weight) for model, weight in weights.items()]
-        return same_questions(Ensemble(tuple(members)))
+        return same_questions(Ensemble(tuple(members), views))
     if path.suffix in (".yaml", ".yml"):
         run = load_config(path)
         path = run.paths.models_path / f"{run.model_name}.keras"
     return Ensemble((Member.load(path),))
 
 
-def save_ensemble(path: str | Path, weights: Mapping[Path, float]) -> Path:
+def save_ensemble(path: str | Path, weights: Mapping[Path, float], views: int) -> Path:
     """Write model files and their weights; paths are relative to the file, so that a folder can be moved.
+
+    Args:
+        path: the file to write.
+        weights: by model file; those of 0 are left out.
+        views: how many views of each galaxy the ensemble averages where nothing else is said.
 
     Raises:
         UserError: the name does not end with ``.ensemble.yaml``.
@@ -194,7 +204,7 @@ def save_ensemble(path: str | Path, weights: Mapping[Path, float]) -> Path:
         if weight > 0
     ]
     with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump({"members": members}, sort_keys=False))
+        temporary.write_text(yaml.safe_dump({"views": views, "members": members}, sort_keys=False))
     return path
 
 
@@ -212,12 +222,15 @@ def same_questions(ensemble: Ensemble) -> Ensemble:
     return ensemble
 
 
-def _read_weights(path: Path) -> dict[Path, float]:
-    """Model files and weights as an ``.ensemble.yaml`` lists them, scaled to sum to 1."""
+def _read_ensemble(path: Path) -> tuple[dict[Path, float], int | None]:
+    """Model files and weights as an ``.ensemble.yaml`` lists them, scaled to sum to 1, and the views it asks for."""
     origin, content, lines = read_file(path)
     for key in content:
-        if key != "members":
-            raise ConfigError(f"{lines[(key,)]}: unknown key {key!r}{nearest(key, ['members'])}")
+        if key not in ("members", "views"):
+            raise ConfigError(f"{lines[(key,)]}: unknown key {key!r}{nearest(key, ['members', 'views'])}")
+    views = content.get("views")
+    if "views" in content and (isinstance(views, bool) or not isinstance(views, int) or views < 1):
+        raise ConfigError(f"{lines[('views',)]}: expected a number of views from 1 on, found {views!r}")
     members = content.get("members")
     if not isinstance(members, list) or not members:
         raise ConfigError(f"{origin}: expected 'members:' and a list of models, each with 'model' and 'weight'")
@@ -233,7 +246,7 @@ def _read_weights(path: Path) -> dict[Path, float]:
             raise ConfigError(f"{place}: {member['model']} is a member twice")
         weights[model] = float(weight)
     total = sum(weights.values())
-    return {model: weight / total for model, weight in weights.items()}
+    return {model: weight / total for model, weight in weights.items()}, views
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

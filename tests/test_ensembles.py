@@ -155,16 +155,18 @@ def test_an_ensemble_is_evaluated_like_a_model(folder: Path, new_galaxies: tuple
     assert max(output["sums"]["max"] for output in results["outputs"].values()) < 1e-5
     single = galaxycnn.evaluate(folder / "models" / "b.keras", images, labels, views=2)
     assert blend.results["members"][1]["overall"]["rmse"] == pytest.approx(single["overall"]["rmse"], rel=1e-6)
-    by_default = galaxycnn.evaluate(folder / "models" / "new.ensemble.yaml", images, labels)
-    assert by_default["views"] == 2
+    build_ensemble(models(folder, "a", "b"), "three", images=images, labels=labels, views=3)
+    for name, views in (("new", 2), ("three", 3)):
+        assert galaxycnn.evaluate(folder / "models" / f"{name}.ensemble.yaml", images, labels)["views"] == views
 
 
 def test_ensembles_of_ensembles_are_one_list_of_models(folder: Path, new_galaxies: tuple[Path, Path]) -> None:
     images, labels = new_galaxies
-    inner = save_ensemble(folder / "models" / "ab.ensemble.yaml", dict.fromkeys(models(folder, "a", "b"), 0.5))
+    inner = save_ensemble(folder / "models" / "ab.ensemble.yaml", dict.fromkeys(models(folder, "a", "b"), 0.5), views=3)
     build_ensemble([inner, *models(folder, "c")], "nested", images=images, labels=labels)
-    members = load_ensemble(folder / "models" / "nested.ensemble.yaml").members
-    assert {member.path.name: member.weight for member in members} == pytest.approx(
+    nested = load_ensemble(folder / "models" / "nested.ensemble.yaml")
+    assert nested.views == 3
+    assert {member.path.name: member.weight for member in nested.members} == pytest.approx(
         {"a.keras": 0.25, "b.keras": 0.25, "c.keras": 0.5}
     )
     with pytest.raises(DataError, match=r"ab\.ensemble\.yaml has no test part of its own"):
@@ -245,6 +247,7 @@ def test_a_run_can_be_named_by_its_yaml_file(folder: Path) -> None:
         ("members:\n- {model: a.keras, weight: -1}", ":2: expected a weight above 0 for a.keras, found -1"),
         ("members:\n- {model: a.keras, weight: 1}\n- {model: a.keras, weight: 1}", ":3: a.keras is a member twice"),
         ("members:\n- {model: z.keras, weight: 1}", "there is no such model file"),
+        ("views: 0\nmembers:\n- {model: a.keras, weight: 1}", ":1: expected a number of views from 1 on, found 0"),
     ],
 )
 def test_what_is_wrong_with_an_ensemble_file_is_said(folder: Path, text: str, message: str) -> None:
@@ -262,7 +265,7 @@ def test_predictions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"short\.csv has no column 'Class1\.2'"):
         read_predictions(tmp_path / "short.csv", GALAXY_ZOO_2.columns)
     with pytest.raises(UserError, match=r"ends with \.ensemble\.yaml"):
-        save_ensemble(tmp_path / "name.yaml", {Path("a.keras"): 1.0})
+        save_ensemble(tmp_path / "name.yaml", {Path("a.keras"): 1.0}, views=1)
 
 
 def test_the_command_shows_members_and_ensemble(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -260,7 +260,7 @@ def test_a_smaller_file_computes_in_float32_wherever_it_was_trained(tmp_path: Pa
 
 def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path: Path) -> None:
     models = [saved(tmp_path, configured(name)) for name in "ab"]
-    both = save_ensemble(tmp_path / "both.ensemble.yaml", dict.fromkeys(models, 0.5))
+    both = save_ensemble(tmp_path / "both.ensemble.yaml", dict.fromkeys(models, 0.5), views=1)
     for model, output, reason in (
         (both, "both.onnx", r"an ensemble is not exported as one network; export its members \(.*a\.keras"),
         (models[0], "a.onx", r"a file that ends with \.onnx or \.keras, or a folder; did you mean '\.onnx'"),

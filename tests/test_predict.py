@@ -47,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finished(configured(folder, "a"), seed=1)
     cropped = {"img_size": [20, 20], "crop": True, "crop_size": 30}
     finished(configured(folder, "b", data_preprocessing=cropped, model_params=DROPPING), seed=2)
-    save_ensemble(folder / "models" / "both.ensemble.yaml", {folder / "models" / f"{x}.keras": 0.5 for x in "ab"})
+    save_ensemble(
+        folder / "models" / "both.ensemble.yaml", {folder / "models" / f"{x}.keras": 0.5 for x in "ab"}, views=1
+    )
     return folder
 
 

@@ -35,7 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = galaxies(tmp_path_factory.mktemp("submission"), 30)
     finished(configured(folder, "a"), seed=1)
     finished(configured(folder, "b", data_preprocessing={"img_size": [20, 20], "crop": True, "crop_size": 30}), seed=2)
-    save_ensemble(folder / "models" / "both.ensemble.yaml", {folder / "models" / f"{x}.keras": 0.5 for x in "ab"})
+    save_ensemble(
+        folder / "models" / "both.ensemble.yaml", {folder / "models" / f"{x}.keras": 0.5 for x in "ab"}, views=1
+    )
     return folder
 
 
