@@ -18,6 +18,7 @@ import galaxycnn
 from galaxycnn.cli import main
 from galaxycnn.config import load_config
 from galaxycnn.data.split import Split
+from galaxycnn.ensembles import load_ensemble
 from galaxycnn.models.saving import read_recipe
 from galaxycnn.models.typical import read_typical
 from galaxycnn.pretrained import DEFAULT, PRETRAINED
@@ -90,6 +91,16 @@ def test_a_network_begins_with_its_backbone_and_is_told_of_galaxies_that_it_know
     apart = Split(names[:12], [], names[12:])
     galaxycnn.train(config.model_copy(update={"model_name": "apart"}), split=apart, save_model=False, save_plots=False)
     assert "trained the first weights" not in capsys.readouterr().err
+
+
+def test_the_best_of_them_is_the_mean_of_all(galaxy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ensemble = load_ensemble("galaxy_zoo_best")
+    assert {member.path for member in ensemble.members} == set(PRETRAINED.values())
+    assert len(set(ensemble.weights)) == 1 and ensemble.views % 2
+    best, *each = (galaxycnn.predict([galaxy], name, views=3)[COLUMNS] for name in ("galaxy_zoo_best", *PRETRAINED))
+    np.testing.assert_allclose(best, np.mean(each, axis=0), atol=1e-6)
+    assert main(["explain", "galaxy_zoo_best", str(galaxy), "-o", str(tmp_path / "why")]) == 2
+    assert "galaxy_zoo_best.ensemble.yaml: a model file ends with .keras or .h5" in capsys.readouterr().err
 
 
 def test_it_answers_in_a_few_seconds_without_anything_else_being_there(galaxy: Path, tmp_path: Path) -> None:
