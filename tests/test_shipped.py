@@ -101,6 +101,8 @@ def test_the_best_of_them_is_the_mean_of_all(galaxy: Path, tmp_path: Path, capsy
     np.testing.assert_allclose(best, np.mean(each, axis=0), atol=1e-6)
     assert main(["explain", "galaxy_zoo_best", str(galaxy), "-o", str(tmp_path / "why")]) == 2
     assert "galaxy_zoo_best.ensemble.yaml: a model file ends with .keras or .h5" in capsys.readouterr().err
+    assert main(["predict", str(galaxy), "--model", "galaxy_zoo_bset"]) == 2
+    assert "did you mean 'galaxy_zoo_best'" in capsys.readouterr().err
 
 
 def test_it_answers_in_a_few_seconds_without_anything_else_being_there(galaxy: Path, tmp_path: Path) -> None:

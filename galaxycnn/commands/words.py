@@ -44,7 +44,7 @@ def config_words(parser: argparse.ArgumentParser) -> None:
 
 def default_model_word(parser: argparse.ArgumentParser) -> None:
     """The word that says which saved model answers, where one need not be named."""
-    model = "a .keras, .h5 or .ensemble.yaml file (default: galaxy_zoo, which comes with galaxycnn)"
+    model = "a .keras, .h5 or .ensemble.yaml file, or galaxy_zoo_best (default: galaxy_zoo; both come with galaxycnn)"
     parser.add_argument("--model", metavar="MODEL", help=model)
 
 

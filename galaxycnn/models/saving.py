@@ -26,7 +26,7 @@ from galaxycnn.errors import ConfigError, UserError, nearest
 from galaxycnn.files import atomic_path
 from galaxycnn.models.builder import CNNBuilder
 from galaxycnn.models.typical import Typical, store_typical
-from galaxycnn.pretrained import PRETRAINED, model_file
+from galaxycnn.pretrained import ENSEMBLES, PRETRAINED, model_file
 from galaxycnn.quiet import quiet
 from galaxycnn.tree import GALAXY_ZOO_2, DecisionTree
 
@@ -145,7 +145,7 @@ def _existing(path: str | Path) -> Path:
     path = model_file(path)
     if not path.is_file():
         models = sorted(str(p) for p in path.parent.glob("*") if p.suffix in SUFFIXES) if path.parent.is_dir() else []
-        known = [*models, *PRETRAINED]
+        known = [*models, *PRETRAINED, *ENSEMBLES]
         raise UserError(f"{path}: there is no such model file{nearest(str(path), known)}")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a model file ends with {' or '.join(SUFFIXES)}")
