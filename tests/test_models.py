@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -10,6 +12,7 @@ import pytest
 from keras import ops
 from small_networks import NETWORKS, pixels, small_config, small_params
 
+import galaxycnn
 from galaxycnn.config import load_config
 from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.models import CNNBuilder
@@ -156,3 +159,18 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path, name: str, sentence: st
         (tmp_path / junk).write_text("not a model")
     with pytest.raises(UserError, match=sentence):
         load_model(tmp_path / name)
+
+
+def test_importing_the_networks_registers_all_that_their_files_refer_to() -> None:
+    root = Path(galaxycnn.__file__).parent
+    folders = [root / "models", root / "losses"]
+    sources = [root / "metrics.py", root / "optimizers.py", *(path for each in folders for path in each.glob("*.py"))]
+    registering = {
+        ".".join(("galaxycnn", *source.relative_to(root).with_suffix("").parts))
+        for source in sources
+        if "register_keras_serializable" in source.read_text()
+    }
+    script = "import galaxycnn.models, sys; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert "galaxycnn.models.group_convolution" in registering
+    assert registering <= set(shown.stdout.split())

@@ -111,6 +111,12 @@ def test_it_answers_in_a_few_seconds_without_anything_else_being_there(galaxy: P
     assert galaxy.name in shown.stdout and list(tmp_path.iterdir()) == []
 
 
+def test_they_load_in_a_notebook_that_has_done_nothing_else() -> None:
+    script = "import galaxycnn, sys; [galaxycnn.load_model(name) for name in sys.argv[1:]]"
+    shown = subprocess.run([sys.executable, "-c", script, *PRETRAINED], capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+
+
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_real_galaxies_are_predicted_as_well_as_the_card_says(name: str, real_data) -> None:
     folder = real_data("kaggle")

@@ -16,6 +16,7 @@ import keras
 
 import galaxycnn.losses
 import galaxycnn.metrics
+import galaxycnn.models.group_convolution
 import galaxycnn.models.heads
 import galaxycnn.models.layers
 import galaxycnn.models.pretrained_layers
