@@ -86,8 +86,9 @@ def measure(name: str, config: Config, arguments: argparse.Namespace) -> dict[st
 def training_step(config: Config) -> tuple[Callable[[], object], int]:
     """A function that trains on one batch, and the network's parameters."""
     if isinstance(config.model_params, StagedParams):
-        random = config.model_params.model_copy(update={"weights": "none", "frozen_stages": 0})
-        config = config.model_copy(update={"model_params": random})
+        random = {"weights": "none", "frozen_stages": 0, "lora_rank": None}
+        known = {key: value for key, value in random.items() if key in type(config.model_params).model_fields}
+        config = config.model_copy(update={"model_params": config.model_params.model_copy(update=known)})
     tree, batch, rng = GALAXY_ZOO_2, config.train_params.batch_size, np.random.default_rng(0)
     model = CNNBuilder(config, tree).build()
     fractions = rng.random((batch, len(tree.columns)), dtype=np.float32)

@@ -103,10 +103,10 @@ class Exportable:
 def in_float32(network: keras.Model) -> keras.Model:
     """The same network with the same weights, whose layers compute in float32 whatever they did before."""
 
-    def in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
-    again = keras.models.clone_model(network, clone_function=in_float32, recursive=True)
+    again = keras.models.clone_model(network, clone_function=copied, recursive=True)
     for before, after in zip(network.layers, again.layers, strict=True):
         after.set_weights(before.get_weights())
         if isinstance(after, keras.layers.Normalization):
