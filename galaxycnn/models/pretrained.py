@@ -98,23 +98,14 @@ class PretrainedFamily(StagedFamily):
         self._refuse("weights", f"there are no ImageNet weights for {self.params.model_type!r} here; give a file")
 
     def load_file(self, model: keras.Model, path: Path) -> None:
-        from galaxycnn.models.saving import read_recipe
-
         if path.suffix in TORCH_FILES:
-            return self.load_torch(model, read_state_dict(path))
-        try:
-            read_recipe(path)
-        except UserError:
-            return self.load_original(model, path)
-        super().load_file(model, path)
+            self.load_torch(model, read_state_dict(path))
+        else:
+            super().load_file(model, path)
 
     def load_torch(self, model: keras.Model, state: StateDict) -> None:
         """Give the backbone of ``model`` the weights of a PyTorch state dict."""
         raise TypeError(f"{type(self).__name__} does not say how weights of PyTorch are called")
-
-    def load_original(self, model: keras.Model, path: Path) -> None:
-        """Give the backbone of ``model`` the weights in a file of Keras that this project did not write."""
-        self._refuse("weights", f"{path} is no model of this project")
 
     @contextmanager
     def downloading(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import keras
 
 from galaxycnn.config.fields import NonNegativeInt, Share
-from galaxycnn.errors import nearest
+from galaxycnn.errors import UserError, nearest
 from galaxycnn.models.backbone import BackboneFamily, BackboneParams
 from galaxycnn.models.family import Rate
 from galaxycnn.models.pretrained_layers import merged_weights
@@ -116,13 +116,20 @@ class StagedFamily(BackboneFamily):
         self.load_file(model, path)
 
     def load_file(self, model: keras.Model, path: Path) -> None:
-        """Give the backbone of ``model`` the weights in a model file of this project."""
+        """Give the backbone of ``model`` the weights in a file of Keras."""
         from galaxycnn.models.saving import load_model, read_recipe
 
-        family = read_recipe(path).config.model_params.model_type
+        try:
+            family = read_recipe(path).config.model_params.model_type
+        except UserError:
+            return self.load_original(model, path)
         if family != self.params.model_type:
             self._refuse("weights", f"{path} holds a {family!r}, not a {self.params.model_type!r}")
         self.copy_backbone({layer.name: merged_weights(layer) for layer in load_model(path).layers}, model)
+
+    def load_original(self, model: keras.Model, path: Path) -> None:
+        """Give the backbone of ``model`` the weights in a file of Keras that this project did not write."""
+        self._refuse("weights", f"{path} is no model of this project")
 
     def copy_backbone(self, source: Mapping[str, list[Any]], model: keras.Model) -> None:
         """Give the layers of the backbone of ``model`` the weights that ``source`` has under their names."""
