@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,6 +125,43 @@ class FineGrainedSGD(FineGrained, keras.optimizers.SGD):
     """Stochastic gradient descent. See :class:`FineGrained`."""
 
 
+@keras.saving.register_keras_serializable(package="galaxycnn")
+class FineGrainedMuon(FineGrained, keras.optimizers.Muon):
+    """Muon: of the mean gradient of a kernel only the directions are kept, all of one length; Adam for the rest.
+
+    A kernel is taken as a matrix of its outputs by all else, so that convolutions learn like this, too. Vectors and the
+    kernels of depthwise convolutions are left to Adam, with the same learning rate. Sources: Jordan 2024,
+    https://kellerjordan.github.io/posts/muon/; the size of an update, which is that of Adam's, from Liu et al. 2025,
+    https://arxiv.org/abs/2502.16982. See :class:`FineGrained`.
+    """
+
+    def __init__(self, *args: Any, weight_decay: float | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, weight_decay=weight_decay, **kwargs)
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        *before, outputs = variable.shape or (1,)
+        return "kernel" not in variable.name or math.prod(before) == 1 or outputs == 1
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        return ops.reshape(super().zeropower_via_newtonschulz5(_as_matrix(x), steps), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        return ops.reshape(super().lr_adjust(_as_matrix(x)), x.shape)
+
+
+_OPTIMIZERS = {
+    "adam": (keras.optimizers.Adam, FineGrainedAdam),
+    "adamw": (keras.optimizers.Adam, FineGrainedAdam),
+    "muon": (FineGrainedMuon, FineGrainedMuon),
+    "sgd": (keras.optimizers.SGD, FineGrainedSGD),
+}
+"""Of each name, Keras' own or what does as it, and the one with what is added."""
+
+
+def _as_matrix(kernel: Any) -> Any:
+    return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
+
 def make_optimizer(train: TrainParams, steps: int, rates: Sequence[Rate] = ()) -> keras.optimizers.Optimizer:
     """The configured optimizer: Keras' own where that does it all.
 
@@ -148,9 +186,7 @@ def make_optimizer(train: TrainParams, steps: int, rates: Sequence[Rate] = ()) -
         "weight_decay": train.weight_decay,
     }
     own = {name: value for name, value in own.items() if value}
-    plain, fine = (
-        (keras.optimizers.SGD, FineGrainedSGD) if train.optimizer == "sgd" else (keras.optimizers.Adam, FineGrainedAdam)
-    )
+    plain, fine = _OPTIMIZERS[train.optimizer]
     return fine(**settings, **own) if own else plain(**settings)
 
 

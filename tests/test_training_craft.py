@@ -17,6 +17,7 @@ from galaxycnn.config import load_config
 from galaxycnn.config.schema import TrainParams
 from galaxycnn.errors import ConfigError
 from galaxycnn.models.family import Rate
+from galaxycnn.models.group_convolution import GroupConv2D
 from galaxycnn.optimizers import make_optimizer
 from galaxycnn.training import precision
 from galaxycnn.training.callbacks import AverageWeights
@@ -27,6 +28,8 @@ EVERYTHING = [
     {"optimizer": "adamw", "weight_decay": 0.5, "average_weights": 0.9},
     {"optimizer": "sgd", "average_weights": 0.5, "accumulate_batches": 2},
     {"optimizer": "adamw", "weight_decay": 0.1, "accumulate_batches": 2, "clip_norm": 1.0},
+    {"optimizer": "muon"},
+    {"optimizer": "muon", "weight_decay": 0.1, "average_weights": 0.9, "accumulate_batches": 2, "clip_norm": 1.0},
     {"schedule": {"name": "plateau", "warmup_epochs": 2}},
     {"schedule": {"name": "step", "epochs": [1, 3], "factor": 0.1, "warmup_epochs": 1}},
 ]
@@ -117,7 +120,51 @@ def test_weight_decay_is_that_of_keras() -> None:
     same(updated({"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.3}, 4), layer.get_weights())
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_muon_is_that_of_keras_for_a_matrix_and_adam_for_a_vector() -> None:
+    reference = keras.optimizers.Muon(0.1, weight_decay=None, adam_weight_decay=None)
+    layer = dense()
+    for batch in gradients(4):
+        reference.apply(batch, layer.trainable_variables)
+    found = updated({"optimizer": "muon", "learning_rate": 0.1}, 4)
+    same(found, layer.get_weights())
+    same(found[1:], updated({"learning_rate": 0.1}, 4)[1:])
+
+
+@pytest.mark.parametrize(
+    ("layer", "matrix"),
+    [
+        (keras.layers.Conv2D(3, 3, use_bias=False), (18, 3)),
+        (GroupConv2D(3, 3, posed=False), (18, 3)),
+        (keras.layers.Conv2D(32, 3, use_bias=False), (18, 32)),
+    ],
+)
+def test_muon_moves_the_kernel_of_a_convolution_alike_in_all_directions(
+    layer: keras.layers.Layer, matrix: tuple[int, int]
+) -> None:
+    layer.build((None, 8, 8, 2))
+    (before,) = layer.get_weights()
+    gradient = np.random.default_rng(0).normal(size=before.shape).astype("float32")
+    optimizer = make_optimizer(TrainParams(optimizer="muon", learning_rate=0.1), 2)
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)], layer.trainable_variables)
+    moved = (before - layer.get_weights()[0]).reshape(matrix)
+    lengths = np.linalg.svd(moved, compute_uv=False) / (0.1 * 0.2 * math.sqrt(max(matrix)))
+    assert ((lengths > 0.6) & (lengths < 1.3)).all()
+    assert np.linalg.cond(gradient.reshape(matrix)) > lengths.max() / lengths.min()
+    assert (moved * gradient.reshape(matrix)).sum() > 0
+
+
+def test_muon_leaves_depthwise_convolutions_to_adam() -> None:
+    found = []
+    for name in ("muon", "adam"):
+        layer = keras.layers.DepthwiseConv2D(3, depthwise_initializer="ones", use_bias=False)
+        layer.build((None, 8, 8, 2))
+        gradient = keras.ops.convert_to_tensor(np.random.default_rng(0).normal(size=(3, 3, 2, 1)).astype("float32"))
+        make_optimizer(TrainParams(optimizer=name), 2).apply([gradient], layer.trainable_variables)
+        found.append(layer.get_weights())
+    same(*found)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon", "sgd"])
 def test_a_frozen_weight_begins_to_learn_in_its_epoch(optimizer: str) -> None:
     train, rates = {"optimizer": optimizer, "learning_rate": 0.1}, [Rate(0.5, from_epoch=1), Rate()]
     still = updated(train, 2, rates=rates)
@@ -188,7 +235,7 @@ def test_a_saved_network_reloads_with_its_optimizer(train: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("train", "sentence"),
     [
-        ({"weight_decay": 0.1}, "'weight_decay' belongs to the optimizer 'adamw', not to 'adam'"),
+        ({"weight_decay": 0.1}, "'weight_decay' belongs to the optimizers 'adamw' and 'muon', not to 'adam'"),
         ({"optimizer": "adamw"}, "the optimizer 'adamw' needs a 'weight_decay', for example 0.05"),
         ({"average_weights": 1.0}, "average_weights"),
         ({"average_weights": 0.0}, "average_weights"),

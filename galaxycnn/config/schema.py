@@ -278,12 +278,14 @@ _SCHEDULES = {
 class TrainParams(Section):
     """What is minimised, and how."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Adam, Adam with decoupled weight decay, or gradient descent with Nesterov momentum 0.9."""
+    optimizer: Literal["adam", "adamw", "muon", "sgd"] = "adam"
+    """Adam, Adam with decoupled weight decay, Muon (for networks that learn from random weights: learns most in a given
+    number of epochs), or gradient descent with Nesterov momentum 0.9."""
     learning_rate: Positive = 0.001
     """Learning rate of the optimizer."""
     weight_decay: Positive | None = None
-    """`adamw`: this times the learning rate is the share of a weight that every update takes off (not of biases)."""
+    """`adamw`, `muon`: this times the learning rate is the share of a weight that every update takes off (not of
+    biases)."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient of all weights together; longer ones are scaled down."""
     average_weights: BetweenZeroAndOne | None = None
@@ -330,8 +332,8 @@ class TrainParams(Section):
     def _possible(self) -> TrainParams:
         if self.optimizer == "adamw" and self.weight_decay is None:
             raise ValueError("the optimizer 'adamw' needs a 'weight_decay', for example 0.05")
-        if self.optimizer != "adamw" and self.weight_decay is not None:
-            raise ValueError(f"'weight_decay' belongs to the optimizer 'adamw', not to {self.optimizer!r}")
+        if self.optimizer not in ("adamw", "muon") and self.weight_decay is not None:
+            raise ValueError(f"'weight_decay' belongs to the optimizers 'adamw' and 'muon', not to {self.optimizer!r}")
         return self
 
 
