@@ -14,6 +14,14 @@ from galaxycnn.models.family import Rate
 
 MOMENTUM = 0.9
 """Nesterov momentum of ``sgd``, as in the winning network of 2014."""
+MUON_MOMENTUM = 0.95
+"""Nesterov momentum of ``muon`` (Jordan 2024)."""
+MUON_SIZE = 0.2
+"""Root mean square of an update of ``muon``, in learning rates: about that of Adam's (Liu et al. 2025)."""
+_NEWTON_SCHULZ_STEPS = 5
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+"""The polynomial of Jordan 2024, each step of which takes singular values nearer to 1."""
+_TINY = 1e-7
 _SLOW_START = 9
 
 
@@ -126,27 +134,53 @@ class FineGrainedSGD(FineGrained, keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="galaxycnn")
-class FineGrainedMuon(FineGrained, keras.optimizers.Muon):
-    """Muon: of the mean gradient of a kernel only the directions are kept, all of one length; Adam for the rest.
+class FineGrainedMuon(FineGrained, keras.optimizers.Adam):
+    """Muon: a kernel moves as far in every direction that its mean gradient has; all else learns as with Adam.
 
-    A kernel is taken as a matrix of its outputs by all else, so that convolutions learn like this, too. Vectors and the
-    kernels of depthwise convolutions are left to Adam, with the same learning rate. Sources: Jordan 2024,
-    https://kellerjordan.github.io/posts/muon/; the size of an update, which is that of Adam's, from Liu et al. 2025,
-    https://arxiv.org/abs/2502.16982. See :class:`FineGrained`.
+    A kernel is taken for a matrix of its outputs by all else, so that convolutions learn like this, too; those of
+    depthwise convolutions are vectors by that, and Adam's. Sources: Jordan 2024,
+    https://kellerjordan.github.io/posts/muon/; for the size of an update, which suits the learning rates of Adam, Liu
+    et al. 2025, https://arxiv.org/abs/2502.16982. Keras' own leaves all kernels but matrices to Adam. See
+    :class:`FineGrained`.
     """
 
-    def __init__(self, *args: Any, weight_decay: float | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, weight_decay=weight_decay, **kwargs)
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if not _is_matrix(variable):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        mean = self._momentums[self._get_variable_index(variable)]
+        gradient = ops.cast(gradient, mean.dtype)
+        mean.assign(MUON_MOMENTUM * mean + gradient)
+        matrix = ops.reshape(gradient + MUON_MOMENTUM * mean, (-1, variable.shape[-1]))
+        size = MUON_SIZE * math.sqrt(max(matrix.shape)) * self._rate(variable, learning_rate)
+        variable.assign(variable - size * ops.reshape(orthogonalized(matrix), variable.shape))
 
-    def _should_use_adamw(self, variable: Any) -> bool:
-        *before, outputs = variable.shape or (1,)
-        return "kernel" not in variable.name or math.prod(before) == 1 or outputs == 1
 
-    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        return ops.reshape(super().zeropower_via_newtonschulz5(_as_matrix(x), steps), x.shape)
+def _is_matrix(variable: Any) -> bool:
+    *before, outputs = variable.shape or (1,)
+    return "kernel" in variable.name and math.prod(before) > 1 and outputs > 1
 
-    def lr_adjust(self, x: Any) -> Any:
-        return ops.reshape(super().lr_adjust(_as_matrix(x)), x.shape)
+
+def orthogonalized(matrix: Any) -> Any:
+    """A matrix of the same singular vectors, whose singular values are all about 1 (0.7 to 1.2, but for tiny ones).
+
+    Args:
+        matrix: shape (rows, columns).
+
+    Example:
+        >>> singular = ops.svd(orthogonalized(ops.convert_to_tensor([[3.0, 0.0], [0.0, 0.5]])), compute_uv=False)
+        >>> bool(ops.all((singular > 0.6) & (singular < 1.3)))
+        True
+    """
+    rows, columns = matrix.shape
+    if rows > columns:
+        return ops.transpose(orthogonalized(ops.transpose(matrix)))
+    matrix = matrix / (ops.norm(matrix) + _TINY)
+    first, third, fifth = _QUINTIC
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        square = matrix @ ops.transpose(matrix)
+        matrix = first * matrix + (third * square + fifth * square @ square) @ matrix
+    return matrix
 
 
 _OPTIMIZERS = {
@@ -156,10 +190,6 @@ _OPTIMIZERS = {
     "sgd": (keras.optimizers.SGD, FineGrainedSGD),
 }
 """Of each name, Keras' own or what does as it, and the one with what is added."""
-
-
-def _as_matrix(kernel: Any) -> Any:
-    return ops.reshape(kernel, (-1, kernel.shape[-1]))
 
 
 def make_optimizer(train: TrainParams, steps: int, rates: Sequence[Rate] = ()) -> keras.optimizers.Optimizer:
