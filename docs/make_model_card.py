@@ -194,7 +194,7 @@ def card() -> str:
         cores=_cores(measured),
         questions="\n".join(_row(name, output) for name, output in test["outputs"].items()),
         **_small(extra),
-        **_tiny(),
+        **_alone("tiny", TINY),
         **_best(),
     )
 
@@ -206,40 +206,28 @@ def _measured(name: str) -> dict[str, Any]:
 def _small(extra: int) -> dict[str, Any]:
     """What is said of the small network, which learnt from ``extra`` galaxies and from those of Galaxy Zoo 1."""
     measured = _measured(SMALL)
-    test, named = measured["parts"]["test"], measured["galaxies"]["train"] - measured["labelled"]
-    low, high = test["overall"]["intervals"]["rmse"]
-    return {
-        "small_parameters": measured["parameters"],
-        "small_side": read_recipe(PRETRAINED[SMALL]).config.data_preprocessing.img_size[0],
-        "small_extra": named,
-        "small_gz1": named - extra,
-        "small_views": test["views"],
-        "small_single": test["single_view_rmse"],
-        "small_rmse": test["overall"]["rmse"],
-        "small_low": low,
-        "small_high": high,
-        "small_minutes": measured["training_seconds"] / 60,
-        "small_cores": _cores(measured),
-    }
+    named = measured["galaxies"]["train"] - measured["labelled"]
+    return {**_alone("small", SMALL), "small_extra": named, "small_gz1": named - extra}
 
 
-def _tiny() -> dict[str, Any]:
-    """What is said of the smallest network."""
-    measured = _measured(TINY)
+def _alone(prefix: str, name: str) -> dict[str, Any]:
+    """What is said of a network beside the first, by keys that begin with ``prefix``."""
+    measured = _measured(name)
     test = measured["parts"]["test"]
     low, high = test["overall"]["intervals"]["rmse"]
-    return {
-        "tiny_parameters": measured["parameters"],
-        "tiny_side": read_recipe(PRETRAINED[TINY]).config.data_preprocessing.img_size[0],
-        "tiny_epochs": measured["epochs"],
-        "tiny_views": test["views"],
-        "tiny_single": test["single_view_rmse"],
-        "tiny_rmse": test["overall"]["rmse"],
-        "tiny_low": low,
-        "tiny_high": high,
-        "tiny_minutes": measured["training_seconds"] / 60,
-        "tiny_cores": _cores(measured),
+    said = {
+        "parameters": measured["parameters"],
+        "side": read_recipe(PRETRAINED[name]).config.data_preprocessing.img_size[0],
+        "epochs": measured["epochs"],
+        "views": test["views"],
+        "single": test["single_view_rmse"],
+        "rmse": test["overall"]["rmse"],
+        "low": low,
+        "high": high,
+        "minutes": measured["training_seconds"] / 60,
+        "cores": _cores(measured),
     }
+    return {f"{prefix}_{key}": value for key, value in said.items()}
 
 
 def _best() -> dict[str, Any]:
