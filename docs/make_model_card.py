@@ -129,9 +129,9 @@ cd ..
 
 That training was in bfloat16; the file computes in float32.
 
-## The fastest: `galaxy_zoo_small`
+## The smallest: `galaxy_zoo_small`
 
-The smallest, and the best of the three from {tiny_views} views: {tiny_parameters:,} parameters, {tiny_side}×{tiny_side}
+The best of the three from {tiny_views} views: {tiny_parameters:,} parameters, {tiny_side}×{tiny_side}
 pixels, convolutions in eight poses again, from random weights, trained with Muon (`optimizer: muon`, {tiny_epochs}
 epochs).
 
