@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import Annotated
 
 import keras
 from keras import layers
 from pydantic import Field
 
-from galaxycnn.config.fields import DropRate, NonNegativeInt, PositiveInt, Units
+from galaxycnn.config.fields import DropRate, PositiveInt, Units
 from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling
 from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
 from galaxycnn.models.staged import StagedFamily, StagedParams
@@ -21,9 +20,6 @@ class EquivariantParams(StagedParams):
 
     patterns: Annotated[list[PositiveInt], Field(min_length=1)] = [8, 16, 32, 64, 64]
     """Patterns of each 3×3 convolution, each looked for in eight poses; a 2×2 max pooling follows each."""
-    residuals: list[NonNegativeInt] = []
-    """How many further convolutions follow each pooling, in the order of `patterns`; each adds what it finds to what it
-    is given (He et al. 2016). None where no number is given."""
     dense_units: Units = [256]
     dropout_rate: DropRate | None = 0.5
 
@@ -43,40 +39,29 @@ class Equivariant(StagedFamily):
 
     @property
     def stage_patterns(self) -> tuple[str, ...]:
-        """A stage is all that happens at one size."""
-        return tuple(rf"(conv|norm){number}(_\d+)?$" for number in range(1, len(self.params.patterns) + 1))
+        """A stage is a convolution and its normalisation."""
+        return tuple(rf"(conv|norm){number}$" for number in range(1, len(self.params.patterns) + 1))
 
     def check(self) -> None:
         super().check()
-        patterns, residuals = self.params.patterns, self.params.residuals
-        if len(residuals) > len(patterns):
-            self._refuse("residuals", f"{len(residuals)} numbers, for {len(patterns)} stages (model_params.patterns)")
         height, width, _ = self.input_shape
-        step = 2 ** len(patterns)
+        step = 2 ** len(self.params.patterns)
         if height != width or height % step:
             side = max(1, round(height / step)) * step
             self._refuse(
                 "model_type",
-                f"'equivariant' with {len(patterns)} convolutions takes square cutouts of a multiple of"
+                f"'equivariant' with {len(self.params.patterns)} convolutions takes square cutouts of a multiple of"
                 f" {step} pixels, not {height}×{width}; give a data_preprocessing.img_size such as [{side}, {side}]",
             )
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        of_stages = zip_longest(self.params.patterns, self.params.residuals, fillvalue=0)
-        for number, (patterns, residuals) in enumerate(of_stages, start=1):
+        for number, patterns in enumerate(self.params.patterns, start=1):
             x = GroupConv2D(patterns, 3, posed=number > 1, name=f"conv{number}")(x)
             x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-            x = layers.ReLU(name=f"relu{number}")(self._normalized(x, patterns, f"{number}"))
-            for more in range(1, residuals + 1):
-                x = self._residual(x, patterns, f"{number}_{more}")
+            x = layers.ReLU(name=f"relu{number}")(self._normalized(x, patterns, number))
         return PosePooling(name="any_pose")(x)
 
-    def _residual(self, x: keras.KerasTensor, patterns: int, number: str) -> keras.KerasTensor:
-        """``x`` and what one more convolution finds in it."""
-        found = self._normalized(GroupConv2D(patterns, 3, name=f"conv{number}")(x), patterns, number)
-        return layers.Add(name=f"sum{number}")([x, layers.ReLU(name=f"relu{number}")(found)])
-
-    def _normalized(self, x: keras.KerasTensor, patterns: int, number: str) -> keras.KerasTensor:
+    def _normalized(self, x: keras.KerasTensor, patterns: int, number: int) -> keras.KerasTensor:
         """Batch normalisation of each pattern, alike in all its poses."""
         _, height, width, channels = x.shape
         x = layers.Reshape((height, width * POSES, patterns), name=f"poses{number}")(x)
