@@ -289,3 +289,18 @@ def test_a_checkouts_command_is_timed_and_a_folder_without_one_refused(script, t
     monkeypatch.setattr("sys.argv", ["start_speed.py", "--against", str(tmp_path)])
     with pytest.raises(UserError, match="this is no checkout of galaxycnn"):
         speed.main()
+
+
+# -- prediction speed ---------------------------------------------------------------------------------
+
+
+def test_speeds_of_predictions_are_a_row_for_each_network_and_number_of_views(script, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "speeds.csv"
+    words = ["galaxy_zoo_small", "--views", "1", "3", "--batch", "2", "--repeats", "2", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["prediction_speed.py", *words])
+    script("prediction_speed").main()
+    table = pd.read_csv(out)
+    assert table["network"].tolist() == ["galaxy_zoo_small"] * 2 and table["views"].tolist() == [1, 3]
+    assert (table["slowest"] > 0).all() and (table["slowest"] <= table["galaxies_per_second"]).all()
+    assert (table["galaxies_per_second"] <= table["fastest"]).all()
+    assert "| galaxy_zoo_small | 3 |" in capsys.readouterr().out
