@@ -91,31 +91,41 @@ The sums of the decision tree hold by construction. `galaxy_zoo.metrics.json` ha
 The last step leaves out the optimizer and rounds the weights to half precision; the scores above are those of the file
 as it is here.
 
-## A smaller one: `galaxy_zoo_equivariant`
+## Three others, without ImageNet
 
-For many galaxies, or where a prediction from one view has to do: {small_parameters:,} parameters,
-{small_side}×{small_side} pixels, trained from random weights. Its convolutions look for each pattern in eight poses
-(`model_type: equivariant`), so that turning a cutout by quarters or mirroring it changes no answer, and its
-{small_views} views (five rotations, three zooms) are to it the winner's 60.
+For many galaxies, or where a prediction from one view has to do. Their convolutions look for each pattern in eight
+poses (`model_type: equivariant`), so that turning a cutout by quarters or mirroring it changes no answer, and their
+{best_views} views (five rotations, three zooms) are to them the winner's 60. All began with random weights and were
+trained with `optimizer: muon`. What was said above of use holds for them, too. On the same {test} galaxies:
 
-| the same {test} test galaxies | RMSE over all 37 fractions |
-|---|---|
-| one view | {small_single:.4f} |
-| {small_views} views | {small_rmse:.4f} [{small_low:.4f} {small_high:.4f}] |
+| network | cutout | parameters | epochs | learnt from | one view | {best_views} views |
+|---|---|---|---|---|---|---|
+{others}
 
-It learnt from the {train:,} galaxies with votes and from {small_extra:,} others that the mean of `galaxy_zoo` and of an
-earlier network of this kind had named: the {extra:,}, once told their hard labels, and {small_gz1:,} of Galaxy Zoo 1
-that are not plainly smooth (predicted Class1.1 below 0.7). The earlier one came along before under the same name
-(commit 65bdd46), had no pooling after its last convolution and learnt from galaxies that `galaxy_zoo` alone had named:
-0.0929 [0.0897 0.0962]. What was said above of its use holds for this network, too. With Galaxy Zoo 1's images in
-GZ1_DIR:
+All learnt from the {train:,} galaxies with votes. `galaxy_zoo_small` also did from the {extra:,}, as the mean of
+`galaxy_zoo` and of the `galaxy_zoo_equivariant` that came along before (commit 03ac509, whose card says how it was
+made) named them, once told their hard labels:
 
 ```sh
-git show 65bdd46:galaxycnn/pretrained/galaxy_zoo_equivariant.keras > galaxy-zoo_data/earlier.keras
+git show 03ac509:galaxycnn/pretrained/galaxy_zoo_equivariant.keras > galaxy-zoo_data/earlier.keras
 cd galaxy-zoo_data
-galaxycnn ensemble galaxy_zoo earlier.keras --name namers --images images_training_rev1 \\
+galaxycnn ensemble galaxy_zoo earlier.keras --name two --images images_training_rev1 \\
     --labels training_solutions_rev1.csv --split ../galaxycnn/pretrained/galaxy_zoo.split.csv --views 1
-galaxycnn submit saved_models/namers.ensemble.yaml images_without_labels --views 6 -o submission.csv
+galaxycnn submit saved_models/two.ensemble.yaml images_without_labels --views 4 -o submission.csv
+python ../benchmarks/hard_labels.py submission.csv hard_labels.csv -o told.csv
+cd ..
+./run.zsh galaxycnn/pretrained/galaxy_zoo_small.yaml    # {small_minutes:.0f} minutes on {small_cores}, without AVX-512
+./run.zsh export saved_models/galaxy_zoo_small.keras -o galaxy_zoo_small.keras
+```
+
+The mean of these three named the same {extra:,} for the other two, and the galaxies of Galaxy Zoo 1, of which they have
+the {gz1:,} that are not plainly smooth (predicted Class1.1 below 0.7). With Galaxy Zoo 1's images in GZ1_DIR:
+
+```sh
+cd galaxy-zoo_data
+galaxycnn ensemble galaxy_zoo earlier.keras galaxy_zoo_small --name namers --images images_training_rev1 \\
+    --labels training_solutions_rev1.csv --split ../galaxycnn/pretrained/galaxy_zoo.split.csv --views 1
+galaxycnn submit saved_models/namers.ensemble.yaml images_without_labels --views 4 -o submission.csv
 python ../benchmarks/hard_labels.py submission.csv hard_labels.csv -o told.csv
 galaxycnn submit saved_models/namers.ensemble.yaml GZ1_DIR --views 3 -o gz1.csv
 (cat told.csv; awk -F, 'NR > 1 && $2 < 0.7' gz1.csv) > all.csv
@@ -123,40 +133,17 @@ mkdir all; for id in $(tail -n +2 all.csv | cut -d, -f1); do
     cp images_without_labels/$id.jpg all/ 2>/dev/null || cp GZ1_DIR/$id.jpg all/
 done
 cd ..
-./run.zsh galaxycnn/pretrained/galaxy_zoo_equivariant.yaml    # {small_minutes:.0f} minutes on {small_cores}
-./run.zsh export saved_models/galaxy_zoo_equivariant.keras -o galaxy_zoo_equivariant.keras
+for name in galaxy_zoo_equivariant galaxy_zoo_fine; do
+    ./run.zsh galaxycnn/pretrained/$name.yaml  # {equivariant_minutes:.0f}, {fine_minutes:.0f} minutes on {fine_cores}
+    ./run.zsh export saved_models/$name.keras -o $name.keras
+done
 ```
 
-That training was in bfloat16; the file computes in float32.
-
-## The smallest: `galaxy_zoo_small`
-
-The best of the three from {tiny_views} views: {tiny_parameters:,} parameters, {tiny_side}×{tiny_side}
-pixels, convolutions in eight poses again, from random weights, trained with Muon (`optimizer: muon`, {tiny_epochs}
-epochs).
-
-| the same {test} test galaxies | RMSE over all 37 fractions |
-|---|---|
-| one view | {tiny_single:.4f} |
-| {tiny_views} views | {tiny_rmse:.4f} [{tiny_low:.4f} {tiny_high:.4f}] |
-
-It learnt from the {train:,} galaxies with votes and from the {extra:,}, as the mean of `galaxy_zoo` and
-`galaxy_zoo_equivariant` named them, once told their hard labels:
-
-```sh
-cd galaxy-zoo_data
-galaxycnn ensemble galaxy_zoo galaxy_zoo_equivariant --name two --images images_training_rev1 \\
-    --labels training_solutions_rev1.csv --split ../galaxycnn/pretrained/galaxy_zoo.split.csv --views 1
-galaxycnn submit saved_models/two.ensemble.yaml images_without_labels --views 4 -o submission.csv
-python ../benchmarks/hard_labels.py submission.csv hard_labels.csv -o told.csv
-cd ..
-./run.zsh galaxycnn/pretrained/galaxy_zoo_small.yaml    # {tiny_minutes:.0f} minutes on {tiny_cores}, without AVX-512
-./run.zsh export saved_models/galaxy_zoo_small.keras -o galaxy_zoo_small.keras
-```
+Those two trainings were in bfloat16; the files compute in float32.
 
 ## The best: `galaxy_zoo_best`
 
-`galaxy_zoo_best` is the mean of all three, {best_views} views each, and takes as long as all:
+`galaxy_zoo_best` is the mean of all four, {best_views} views each, and takes as long as all:
 
 | the same {test} test galaxies | parameters | one view | {best_views} views |
 |---|---|---|---|
@@ -164,12 +151,12 @@ cd ..
 | **`galaxy_zoo_best`** | {best_parameters:,} | | **{best_rmse:.4f}** [{best_low:.4f} {best_high:.4f}] |
 
 ```sh
-galaxycnn ensemble galaxy_zoo galaxy_zoo_equivariant galaxy_zoo_small --name galaxy_zoo_best --views {best_views} \\
-    --images DIR --labels CSV --split galaxycnn/pretrained/galaxy_zoo.split.csv
+galaxycnn ensemble galaxy_zoo galaxy_zoo_equivariant galaxy_zoo_fine galaxy_zoo_small --name galaxy_zoo_best \\
+    --views {best_views} --images DIR --labels CSV --split galaxycnn/pretrained/galaxy_zoo.split.csv
 ```
 """
 
-SMALL, TINY, BEST = "galaxy_zoo_equivariant", "galaxy_zoo_small", "galaxy_zoo_best"
+OTHERS, BEST = ("galaxy_zoo_small", "galaxy_zoo_equivariant", "galaxy_zoo_fine"), "galaxy_zoo_best"
 
 
 def card() -> str:
@@ -193,8 +180,9 @@ def card() -> str:
         minutes=measured["training_seconds"] / 60,
         cores=_cores(measured),
         questions="\n".join(_row(name, output) for name, output in test["outputs"].items()),
-        **_small(extra),
-        **_alone("tiny", TINY),
+        others="\n".join(_other(name) for name in OTHERS),
+        gz1=_measured(OTHERS[-1])["galaxies"]["train"] - measured["galaxies"]["train"],
+        **{key: value for name in OTHERS for key, value in _cost(name).items()},
         **_best(),
     )
 
@@ -203,31 +191,26 @@ def _measured(name: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{name}.metrics.json").read_text())
 
 
-def _small(extra: int) -> dict[str, Any]:
-    """What is said of the small network, which learnt from ``extra`` galaxies and from those of Galaxy Zoo 1."""
-    measured = _measured(SMALL)
-    named = measured["galaxies"]["train"] - measured["labelled"]
-    return {**_alone("small", SMALL), "small_extra": named, "small_gz1": named - extra}
-
-
-def _alone(prefix: str, name: str) -> dict[str, Any]:
-    """What is said of a network beside the first, by keys that begin with ``prefix``."""
-    measured = _measured(name)
+def _other(name: str) -> str:
+    """The row of a network beside the first."""
+    measured, side = _measured(name), read_recipe(PRETRAINED[name]).config.data_preprocessing.img_size[0]
     test = measured["parts"]["test"]
     low, high = test["overall"]["intervals"]["rmse"]
-    said = {
-        "parameters": measured["parameters"],
-        "side": read_recipe(PRETRAINED[name]).config.data_preprocessing.img_size[0],
-        "epochs": measured["epochs"],
-        "views": test["views"],
-        "single": test["single_view_rmse"],
-        "rmse": test["overall"]["rmse"],
-        "low": low,
-        "high": high,
-        "minutes": measured["training_seconds"] / 60,
-        "cores": _cores(measured),
-    }
-    return {f"{prefix}_{key}": value for key, value in said.items()}
+    figures = [
+        f"{side}×{side}",
+        f"{measured['parameters']:,}",
+        f"{measured['epochs']}",
+        f"{measured['galaxies']['train']:,}",
+        f"{test['single_view_rmse']:.4f}",
+        f"{test['overall']['rmse']:.4f} [{low:.4f} {high:.4f}]",
+    ]
+    return f"| `{name}` | {' | '.join(figures)} |"
+
+
+def _cost(name: str) -> dict[str, Any]:
+    """What a network's training took, by keys that begin with the last word of its name."""
+    measured, prefix = _measured(name), name.rpartition("_")[2]
+    return {f"{prefix}_minutes": measured["training_seconds"] / 60, f"{prefix}_cores": _cores(measured)}
 
 
 def _best() -> dict[str, Any]:
