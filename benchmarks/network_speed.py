@@ -20,11 +20,10 @@ import numpy as np
 import pandas as pd
 import yaml
 from command import start
+from speeds import report, spread
 
 from galaxycnn.config import Config, load_config
 from galaxycnn.data.generator import MultiOutputDataGenerator
-from galaxycnn.files import atomic_path
-from galaxycnn.machine import machine
 from galaxycnn.models import CNNBuilder
 from galaxycnn.models.family import ModelFamily
 from galaxycnn.models.outputs import Outputs
@@ -41,14 +40,8 @@ def main() -> None:
     arguments = _arguments()
     rows = yaml.safe_load(arguments.rows.read_text()) if arguments.rows else {arguments.config.stem: []}
     table = pd.DataFrame([measure(name, _config(arguments, changes), arguments) for name, changes in rows.items()])
-    with atomic_path(arguments.out) as temporary:
-        table.to_csv(temporary, index=False)
-    found = machine()
-    print(f"{', '.join(found['gpus']) or found['processor']}, {found['cores']} cores, {found['backend']}\n")
-    print("| network | pixels | parameters | precision | images/s | slowest, fastest |\n|---|---|---|---|---|---|")
-    for row in table.itertuples():
-        speeds = f"{row.images_per_second:.1f} | {row.slowest:.1f}, {row.fastest:.1f}"
-        print(f"| {row.network} | {row.pixels} | {row.parameters:,} | {row.precision} | {speeds} |")
+    headings = ["network", "pixels", "parameters", "precision", "images/s", "slowest, fastest"]
+    report(table, arguments.out, headings)
 
 
 def _arguments() -> argparse.Namespace:
@@ -77,9 +70,7 @@ def measure(name: str, config: Config, arguments: argparse.Namespace) -> dict[st
         "pixels": f"{height}×{width}",
         "parameters": parameters,
         "precision": dtype_policy(config),
-        "images_per_second": float(np.median(speeds)),
-        "slowest": min(speeds),
-        "fastest": max(speeds),
+        **spread("images_per_second", speeds),
     }
 
 

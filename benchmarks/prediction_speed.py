@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from command import start
+from speeds import report, spread
 
-from galaxycnn.files import atomic_path
-from galaxycnn.machine import machine
 from galaxycnn.predicting.networks import Networks
 from galaxycnn.pretrained import PRETRAINED
 
@@ -35,15 +34,11 @@ def main() -> None:
         for views in arguments.views
     ]
     turns = [[speed(predict, arguments.batch) for _, _, predict in each] for _ in range(1 + arguments.repeats)]
-    named = [{"network": Path(model).stem, "views": views} for model, views, _ in each]
-    table = pd.DataFrame(named).assign(**summary(np.array(turns[1:])))
-    with atomic_path(arguments.out) as temporary:
-        table.to_csv(temporary, index=False)
-    found = machine()
-    print(f"{', '.join(found['gpus']) or found['processor']}, {found['cores']} cores, {found['backend']}\n")
-    print("| network | views | galaxies/s | slowest, fastest |\n|---|---|---|---|")
-    for row in table.itertuples():
-        print(f"| {row.network} | {row.views} | {row.galaxies_per_second:.1f} | {row.slowest:.1f}, {row.fastest:.1f} |")
+    rows = [
+        {"network": Path(model).stem, "views": views, **spread("galaxies_per_second", speeds)}
+        for (model, views, _), speeds in zip(each, zip(*turns[1:], strict=True), strict=True)
+    ]
+    report(pd.DataFrame(rows), arguments.out, ["network", "views", "galaxies/s", "slowest, fastest"])
 
 
 def _arguments() -> argparse.Namespace:
@@ -72,11 +67,6 @@ def speed(predict: Callable[[], object], galaxies: int) -> float:
     begun = time.perf_counter()
     predict()
     return galaxies / (time.perf_counter() - begun)
-
-
-def summary(turns: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of speeds, of shape (networks,), from those of all turns, shape (turns, networks)."""
-    return {"galaxies_per_second": np.median(turns, axis=0), "slowest": turns.min(axis=0), "fastest": turns.max(axis=0)}
 
 
 if __name__ == "__main__":
