@@ -97,7 +97,7 @@ Smaller ones, level with it or better from many views and better where one has t
 pattern in eight poses (`model_type: equivariant`), so that turning a cutout by quarters or mirroring it changes no
 answer, and their {best_views} views (five rotations, three zooms) are to them the winner's 60. All began with random
 weights and were trained with `optimizer: muon`. What was said above of use holds for them, too. On the same {test}
-galaxies:
+galaxies, by the same command with their names:
 
 | network | cutout | parameters | epochs | learnt from | one view | {best_views} views |
 |---|---|---|---|---|---|---|
