@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 
 import galaxycnn
 from galaxycnn.config import Config, load_config
+from galaxycnn.data.dataset import prepare
 from galaxycnn.data.split import Split
 from galaxycnn.errors import ConfigError, UserError
 from galaxycnn.metrics import NAMES, check_monitor
@@ -25,6 +27,7 @@ from galaxycnn.registry import MODELS
 from galaxycnn.simulate import simulate_survey
 from galaxycnn.training import Run
 from galaxycnn.training.callbacks import ResumeState
+from galaxycnn.training.run import fit
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +182,28 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, config: Config, after: int) -> 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ResumeState, "_write", write_and_die)
         trained(config)
+
+
+class PressesCtrlC:
+    """Where Python swallows what is raised, and TensorFlow has much code."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_epoch_end", "on_test_batch_end"])
+def test_ctrl_c_ends_a_training_wherever_it_is_pressed(
+    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    config = configured(tmp_path, survey, model_params={"model_type": "base"})
+    watcher, saved = keras.callbacks.Callback(), []
+    setattr(watcher, moment, lambda *_, **__: PressesCtrlC() and None)
+    monkeypatch.setattr(ResumeState, "_write", lambda self, state: saved.append(state["epoch"]))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, prepare(config), [watcher])
+    assert len(saved) <= 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @contextmanager

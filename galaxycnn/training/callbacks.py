@@ -6,10 +6,13 @@ import json
 import logging
 import math
 import shutil
+import signal
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import keras
@@ -62,6 +65,43 @@ class RefuseNaN(keras.callbacks.Callback):
                 f"train_params.learning_rate: the loss is no longer a number after epoch {epoch + 1}; try less"
                 f" than {self.learning_rate:g}"
             )
+
+
+class HeedCtrlC(keras.callbacks.Callback):
+    """Raises a Ctrl-C again after the batch or epoch, where it met code that swallows exceptions.
+
+    Python does so in ``__del__``, of which TensorFlow has many, and the training would go on. As a context
+    it listens; in a thread, or where somebody else does, it leaves the signal alone. Place it last.
+    """
+
+    pressed = False
+
+    def __enter__(self) -> HeedCtrlC:
+        self._listens = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._listens:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._listens:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._raise()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._raise()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True
+        raise KeyboardInterrupt
+
+    def _raise(self) -> None:
+        if self.pressed:
+            raise KeyboardInterrupt
 
 
 class AverageWeights(keras.callbacks.Callback):

@@ -20,7 +20,7 @@ from galaxycnn.models.family import ModelFamily, Rate, Stage
 from galaxycnn.models.outputs import Outputs
 from galaxycnn.optimizers import make_optimizer
 from galaxycnn.progress import progress_bar
-from galaxycnn.training.callbacks import AverageWeights, EpochProgress, Fitted, RefuseNaN, ResumeState
+from galaxycnn.training.callbacks import AverageWeights, EpochProgress, Fitted, HeedCtrlC, RefuseNaN, ResumeState
 from galaxycnn.training.streaming import stream
 from galaxycnn.tree import DecisionTree, Floats
 from galaxycnn.views import Seen, predict_views
@@ -126,14 +126,22 @@ def fit_stage(
     state = ResumeState(files.state, before, others)
     state.restore(network)
     title = "epoch" if stage.question is None else f"{stage.question.name} epoch"
-    with progress_bar(count=False) as bar:
+    with HeedCtrlC() as ctrl_c, progress_bar(count=False) as bar:
         progress = EpochProgress(bar, title, train.epochs, state.first_epoch)
         network.fit(
             stream(batches),
             validation_data=validation,
             initial_epoch=state.first_epoch,
             epochs=state.first_epoch if state.finished else train.epochs,
-            callbacks=[*watchers, RefuseNaN(train.learning_rate), *others, batches.epoch_callback, progress, state],
+            callbacks=[
+                *watchers,
+                RefuseNaN(train.learning_rate),
+                *others,
+                batches.epoch_callback,
+                progress,
+                state,
+                ctrl_c,
+            ],
             shuffle=False,
             verbose=0,
         )
