@@ -1,6 +1,6 @@
 """How a configuration's RMSE falls with the number of training galaxies, and where it would be with all of them.
 
-    python benchmarks/learning_curve.py configs/best_small_data.yaml --images DIR --labels CSV
+    python benchmarks/learning_curve.py configs/votes_efficientnet_lite0.yaml --images DIR --labels CSV
 
 The configuration is trained on nested random subsets of its training part and measured on the same test
 galaxies. All runs take as many optimizer steps as one on the whole training part (``--same steps``): a small

@@ -1,7 +1,7 @@
 """How many images a second networks train on this machine, and their parameters.
 
     python benchmarks/network_speed.py configs/votes_base.yaml --rows benchmarks/votes_networks.yaml
-    TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/network_speed.py configs/best_small_data.yaml
+    TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/network_speed.py configs/votes_efficientnet_lite0.yaml
 
 Whole training steps on noise of the configured size, in batches as configured: forward, backward and optimizer,
 without decoding and augmentation, which run beside them (``augmentation_speed.py``). First weights are random and

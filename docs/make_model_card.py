@@ -74,10 +74,10 @@ The sums of the decision tree hold by construction. `galaxy_zoo.metrics.json` ha
 ## How it was made
 
 ```sh
-./run.zsh configs/best_small_data.yaml                     # a network, with Kaggle's files in galaxy-zoo_data/
-./run.zsh submit saved_models/best_small_data.keras galaxy-zoo_data/images_without_labels --views 16 \\
+./run.zsh configs/votes_efficientnet_lite0.yaml                     # a network, with Kaggle's files in galaxy-zoo_data/
+./run.zsh submit saved_models/votes_efficientnet_lite0.keras galaxy-zoo_data/images_without_labels --views 16 \\
     -o galaxy-zoo_data/predicted.csv                       # names the other galaxies
-./run.zsh configs/best_small_data.yaml --set model_name=first --set train_params.epochs=18 \\
+./run.zsh configs/votes_efficientnet_lite0.yaml --set model_name=first --set train_params.epochs=18 \\
     --set paths.extra_images_path=galaxy-zoo_data/images_without_labels \\
     --set paths.extra_labels_path=galaxy-zoo_data/predicted.csv
 ./run.zsh submit saved_models/first.keras galaxy-zoo_data/images_without_labels --views 8 \\
