@@ -22,7 +22,7 @@ from galaxycnn.pretrained import model_file
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2
 
-NAME = "galaxy_zoo_equivariant"
+NAME = "galaxy_zoo"
 """A network of this family that comes along."""
 
 
@@ -163,7 +163,7 @@ def test_it_starts_from_the_convolutions_of_a_network_that_comes_along() -> None
     ("params", "problem"),
     [
         ({"weights": NAME}, "has no layer 'conv1' that fits; is it another variant"),
-        ({"weights": "galaxy_zoo"}, "holds a 'efficientnet_lite0', not a 'equivariant'"),
+        ({"weights": "galaxy_zoo_lite0"}, "holds a 'efficientnet_lite0', not a 'equivariant'"),
         ({"weights": "imagenet"}, r"weights: 'imagenet' is no file of weights \(.keras, .h5\)"),
         ({"weights": NAME, "frozen_stages": 3}, "'equivariant' has 2 stages, not 3"),
     ],

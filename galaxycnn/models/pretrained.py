@@ -26,7 +26,7 @@ class PretrainedParams(StagedParams):
     """Where the backbone's first weights come from, and how fast they change."""
 
     weights: str = "none"
-    """`imagenet`, `none` (random), a network that comes along (`galaxy_zoo`), or a file: a model of this project
+    """`imagenet`, `none` (random), a network that comes along (`galaxy_zoo_lite0`), or a file: a model of this project
     (`.keras`, `.h5`), whose backbone is taken, weights of `keras.applications` without the top (`.h5`), or a PyTorch
     state dict (`.pth`)."""
     lora_rank: PositiveInt | None = None

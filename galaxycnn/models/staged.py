@@ -23,7 +23,7 @@ class StagedParams(BackboneParams):
     """Where the backbone's first weights come from, and how fast they change."""
 
     weights: str = "none"
-    """`none` (random), a network that comes along (`galaxy_zoo_equivariant`), or a file of this project (`.keras`,
+    """`none` (random), a network that comes along (`galaxy_zoo`), or a file of this project (`.keras`,
     `.h5`), whose backbone is taken."""
     frozen_stages: NonNegativeInt | Literal["all"] = 0
     """So many stages of the backbone, counted from the pixels, keep their first weights."""
