@@ -191,6 +191,15 @@ class PressesCtrlC:
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def listening_to_ctrl_c() -> Iterator[None]:
+    """As on a terminal: what a shell starts in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening_to_ctrl_c")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("moment", ["on_train_batch_end", "on_epoch_end", "on_test_batch_end"])
 def test_ctrl_c_ends_a_training_wherever_it_is_pressed(
