@@ -34,7 +34,7 @@ bright nearby galaxies, r < 17) with the fractions of their volunteers; {told:,}
 only the largest fraction is known and, for 1,424, a class; and {gz1:,} of Galaxy Zoo 1, of which none is used. The
 fractions of the latter two are those that earlier networks predicted, for the {told:,} once they were told what is
 known (`benchmarks/hard_labels.py`). Training began with random weights. The {test} galaxies of the test part were
-used once, after training; `galaxy_zoo.split.csv` names them, and `galaxy_zoo.yaml` is the whole configuration.
+looked at only after training; `galaxy_zoo.split.csv` names them, and `galaxy_zoo.yaml` is the whole configuration.
 About 8 % of the challenge's galaxies here are "odd spirals", three times as many as in the survey. The votes are
 Galaxy Zoo 2's (Willett et al. 2013, MNRAS 435, 2835), the images those of the Sloan Digital Sky Survey.
 
@@ -49,7 +49,7 @@ mean has 0.172, by `galaxycnn baseline configs/votes_base.yaml`):
 |---|---|
 | predict-the-mean | {mean:.3f} |
 | this network, one view | {single:.4f} |
-| **this network** | **{rmse:.4f}** [{low:.4f} {high:.4f}] |
+| **this network** | {score} |
 
 Question by question; *reached* are the galaxies that the volunteers bring to the question, among which the accuracy
 is that of the most likely answer; the calibration error is the mean distance between stated and true fractions in
@@ -123,7 +123,7 @@ had 0.0898; so its own score is a little better than another {test} galaxies wou
 | the same {test} test galaxies | parameters | {best_views} views |
 |---|---|---|
 {members}
-| **`galaxy_zoo_best`** | {best_parameters:,} | **{best_rmse:.4f}** [{best_low:.4f} {best_high:.4f}] |
+| **`galaxy_zoo_best`** | {best_parameters:,} | {best_score} |
 
 ```sh
 galaxycnn ensemble galaxy_zoo galaxy_zoo_lite0 --name galaxy_zoo_best --views {best_views} \\
@@ -141,7 +141,6 @@ def card() -> str:
     measured, lite0 = _measured(DEFAULT), _measured(LITE0)
     config = read_recipe(PRETRAINED[DEFAULT]).config
     test, overall = measured["parts"]["test"], measured["parts"]["test"]["overall"]
-    low, high = overall["intervals"]["rmse"]
     return CARD.format(
         parameters=measured["parameters"],
         side=config.data_preprocessing.img_size[0],
@@ -152,9 +151,7 @@ def card() -> str:
         views=test["views"],
         mean=overall["baseline"]["rmse"],
         single=test["single_view_rmse"],
-        rmse=overall["rmse"],
-        low=low,
-        high=high,
+        score=_score(overall, "**"),
         minutes=measured["training_seconds"] / 60,
         questions="\n".join(_row(name, output) for name, output in test["outputs"].items()),
         networks="\n".join(_network(name) for name in (DEFAULT, SMALL, LITE0)),
@@ -178,37 +175,37 @@ def _network(name: str) -> str:
     """The row of a network."""
     measured, side = _measured(name), read_recipe(PRETRAINED[name]).config.data_preprocessing.img_size[0]
     test = measured["parts"]["test"]
-    low, high = test["overall"]["intervals"]["rmse"]
     figures = [
         f"{side}×{side}",
         f"{measured['parameters']:,}",
         f"{measured['epochs']}",
         f"{measured['galaxies']['train']:,}",
         f"{test['single_view_rmse']:.4f}",
-        f"{test['overall']['rmse']:.4f} [{low:.4f} {high:.4f}]",
+        _score(test["overall"]),
     ]
     return f"| `{name}` | {' | '.join(figures)} |"
 
 
 def _best() -> dict[str, Any]:
-    """What is said of the mean of all."""
+    """What is said of the mean of two."""
     measured = _measured(BEST)
-    overall = measured["parts"]["test"]["overall"]
-    low, high = overall["intervals"]["rmse"]
     return {
         "best_views": load_ensemble(BEST).views,
         "best_parameters": sum(_measured(member["run"])["parameters"] for member in measured["members"]),
-        "best_rmse": overall["rmse"],
-        "best_low": low,
-        "best_high": high,
+        "best_score": _score(measured["parts"]["test"]["overall"], "**"),
         "members": "\n".join(_member(member) for member in measured["members"]),
     }
 
 
 def _member(member: dict[str, Any]) -> str:
-    parameters, overall = _measured(member["run"])["parameters"], member["overall"]
+    parameters = _measured(member["run"])["parameters"]
+    return f"| `{member['run']}` | {parameters:,} | {_score(member['overall'])} |"
+
+
+def _score(overall: dict[str, Any], mark: str = "") -> str:
+    """The RMSE between two ``mark``, and its interval."""
     low, high = overall["intervals"]["rmse"]
-    return f"| `{member['run']}` | {parameters:,} | {overall['rmse']:.4f} [{low:.4f} {high:.4f}] |"
+    return f"{mark}{overall['rmse']:.4f}{mark} [{low:.4f} {high:.4f}]"
 
 
 def _row(name: str, output: dict[str, Any]) -> str:
