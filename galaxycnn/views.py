@@ -74,7 +74,7 @@ def make_views(count: int) -> list[View]:
     An even number is half plain and half mirrored; an odd one is all plain. The plain ones are spread over the three
     :data:`ZOOMS` where that leaves at least two rotations for each, and are rotations alone where not; so are the
     mirrored ones. Rotations are evenly spaced over 360°. To a network that says the same of a cutout turned by quarters
-    or mirrored (:mod:`galaxycnn.models.equivariant`), 15 views are the winner's 60, and 16 are two.
+    or mirrored (`equivariant` and `polar`), 15 views are the winner's 60, and 16 are two.
 
     Raises:
         UserError: ``count`` is not positive.

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "vgg11": {"blocks": [[3], [4, 5]], "dense_units": [8]},
     "multiview": {"conv_layers": [[3, 3, 2], [4, 3, 1]], "dense_units": [8, 6]},
     "equivariant": {"patterns": [3, 4], "dense_units": [8]},
+    "polar": {"rays": 16, "radii": 8, "blocks": [[3], [4, 3]], "dense_units": [8]},
     "dual_head": {"version": 3, "dense_units": [8], "head": "tree"},
 }
 SIZES = {"multiview": [20, 20], "equivariant": [20, 20]}

@@ -18,6 +18,7 @@ from galaxycnn.explain.network import FLAT, Array, Images, Network, Scores, tens
 from galaxycnn.models.group_convolution import GroupConv2D, PosePooling
 from galaxycnn.models.heads import FractionHead
 from galaxycnn.models.layers import AlignedParts, AnswerGate, JoinParts, Maxout, StopGradient
+from galaxycnn.models.polar_layers import PolarPadding, PolarSampling
 from galaxycnn.models.pretrained_layers import LayerScale, SwapRedAndBlue
 from galaxycnn.models.quantity_heads import LinearHead
 from galaxycnn.registry import EXPLANATIONS
@@ -31,7 +32,7 @@ _PASSED_ON = (
 _SPREAD = (
     *(layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D),
     *(layers.Flatten, layers.Reshape, layers.ZeroPadding2D, layers.Cropping2D, layers.Concatenate),
-    *(Maxout, AlignedParts, JoinParts, PosePooling, SwapRedAndBlue),
+    *(Maxout, AlignedParts, JoinParts, PosePooling, SwapRedAndBlue, PolarSampling, PolarPadding),
 )
 """Layers that choose, average or move their inputs."""
 _PIXELWISE = (
@@ -41,6 +42,8 @@ _PIXELWISE = (
     layers.Concatenate,
     SwapRedAndBlue,
     AlignedParts,
+    PolarSampling,
+    PolarPadding,
 )
 """What may lie between the pixels and the first convolution."""
 _RECTIFIERS = ("linear", "relu", "relu6", "leaky_relu")

@@ -10,9 +10,14 @@ import numpy as np
 from keras import layers
 
 from galaxycnn.explain.network import Array
+from galaxycnn.models.group_convolution import GroupConv2D
 from galaxycnn.models.layers import AlignedParts
+from galaxycnn.models.polar_layers import PolarPadding, PolarSampling
 
-_WINDOWS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.MaxPooling2D, layers.AveragePooling2D)
+_WINDOWS = (
+    *(layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, GroupConv2D),
+    *(layers.MaxPooling2D, layers.AveragePooling2D),
+)
 
 
 class Axis(NamedTuple):
@@ -29,10 +34,22 @@ class Axis(NamedTuple):
         return Axis(self.start + by * self.step, self.step * stride)
 
 
-Grid = tuple[Axis, Axis]
-"""Down and to the right."""
-PIXELS: Grid = (Axis(), Axis())
+class Grid(NamedTuple):
+    """Down and to the right; or, where the cutout was read along ``rays``, outwards and around."""
+
+    down: Axis = Axis()
+    right: Axis = Axis()
+    rays: PolarSampling | None = None
+
+    def moved(self, down: tuple[float, int], right: tuple[float, int]) -> Grid:
+        """The same after a layer that moves on so along each axis."""
+        return Grid(self.down.moved(*down), self.right.moved(*right), self.rays)
+
+
+PIXELS = Grid()
 """The grid of a cutout itself."""
+_AROUND = 2
+"""Pixels that a map of rays is continued by at both sides, for interpolation."""
 
 
 def place(maps: Array, grid: Grid, size: tuple[int, int]) -> Array:
@@ -42,16 +59,19 @@ def place(maps: Array, grid: Grid, size: tuple[int, int]) -> Array:
     last map of EfficientNet by 15.5 pixels.
 
     Example:
-        >>> large = place(np.eye(2, dtype=np.float32), (Axis(1, 4), Axis(1, 4)), (8, 8))
+        >>> large = place(np.eye(2, dtype=np.float32), Grid(Axis(1, 4), Axis(1, 4)), (8, 8))
         >>> large[1::2, 1::2][:3, :3].round(1).tolist()
         [[1.0, 0.5, 0.0], [0.5, 0.5, 0.5], [0.0, 0.5, 1.0]]
     """
-    (top, down), (left, right) = grid
-    matrix = np.array([[1 / right, 0, -left / right], [0, 1 / down, -top / down]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    flat = maps.reshape(-1, *maps.shape[-2:])
-    large = [cv2.warpAffine(one, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE) for one in flat]
-    return np.maximum(np.stack(large), min(0, float(maps.min()))).reshape(*maps.shape[:-2], *size)
+    rows, columns = np.indices(size) if grid.rays is None else grid.rays.numbers(*size)
+    unseen = np.zeros(size, bool) if grid.rays is None else rows > grid.rays.radii
+    around = 0 if grid.rays is None else _AROUND
+    down, right = ((n - axis.start) / axis.step for n, axis in ((rows, grid.down), (columns, grid.right)))
+    where = (right + around).astype(np.float32), down.astype(np.float32)
+    flat = np.pad(maps.reshape(-1, *maps.shape[-2:]), ((0, 0), (0, 0), (around, around)), mode="wrap")
+    large = np.stack([cv2.remap(one, *where, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for one in flat])
+    large[:, unseen] = 0
+    return np.maximum(large, min(0, float(maps.min()))).reshape(*maps.shape[:-2], *size)
 
 
 def grids(model: keras.Model, entry: Grid = PIXELS) -> dict[str, Grid]:
@@ -81,18 +101,20 @@ def _sources(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 def _after(layer: keras.layers.Layer, before: Grid) -> Grid:
     if isinstance(layer, AlignedParts):
         return PIXELS
+    if isinstance(layer, PolarSampling):
+        return Grid(rays=layer)
+    if isinstance(layer, PolarPadding):
+        return before.moved((-1, 1), (-1, 1))
     if isinstance(layer, layers.ZeroPadding2D):
-        return _both(before, [-first for first, _ in layer.padding])
+        (top, _), (left, _) = layer.padding
+        return before.moved((-top, 1), (-left, 1))
     if isinstance(layer, layers.Cropping2D):
-        return _both(before, [first for first, _ in layer.cropping])
+        (top, _), (left, _) = layer.cropping
+        return before.moved((top, 1), (left, 1))
     if isinstance(layer, _WINDOWS):
-        shape = layer.input.shape[1:3]
-        return before[0].moved(*_window(layer, 0, shape[0])), before[1].moved(*_window(layer, 1, shape[1]))
+        height, width = layer.input.shape[1:3]
+        return before.moved(_window(layer, 0, height), _window(layer, 1, width))
     return before
-
-
-def _both(before: Grid, by: list[float]) -> Grid:
-    return before[0].moved(by[0]), before[1].moved(by[1])
 
 
 def _window(layer: Any, axis: int, length: int) -> tuple[float, int]:

@@ -9,8 +9,7 @@ from keras import layers
 from pydantic import Field
 
 from galaxycnn.config.fields import DropRate, PositiveInt, Units
-from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling
-from galaxycnn.models.layers import BATCH_NORM_MOMENTUM
+from galaxycnn.models.group_convolution import POSES, GroupConv2D, PosePooling, normalized
 from galaxycnn.models.staged import StagedFamily, StagedParams
 from galaxycnn.registry import MODELS
 
@@ -58,12 +57,5 @@ class Equivariant(StagedFamily):
         for number, patterns in enumerate(self.params.patterns, start=1):
             x = GroupConv2D(patterns, 3, posed=number > 1, name=f"conv{number}")(x)
             x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-            x = layers.ReLU(name=f"relu{number}")(self._normalized(x, patterns, number))
+            x = layers.ReLU(name=f"relu{number}")(normalized(x, POSES, f"{{}}{number}".format))
         return PosePooling(name="any_pose")(x)
-
-    def _normalized(self, x: keras.KerasTensor, patterns: int, number: int) -> keras.KerasTensor:
-        """Batch normalisation of each pattern, alike in all its poses."""
-        _, height, width, channels = x.shape
-        x = layers.Reshape((height, width * POSES, patterns), name=f"poses{number}")(x)
-        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"norm{number}")(x)
-        return layers.Reshape((height, width, channels), name=f"maps{number}")(x)

@@ -19,6 +19,7 @@ import galaxycnn.metrics
 import galaxycnn.models.group_convolution
 import galaxycnn.models.heads
 import galaxycnn.models.layers
+import galaxycnn.models.polar_layers
 import galaxycnn.models.pretrained_layers
 import galaxycnn.models.quantity_heads
 import galaxycnn.optimizers  # noqa: F401 - with those above: registers what saved models refer to
