@@ -158,6 +158,19 @@ def test_what_stands_alone_is_drawn_beside_the_galaxy(tmp_path: Path) -> None:
     assert "speaks against it" not in places
 
 
+@pytest.mark.parametrize("words", [0, 4, 40])
+def test_a_note_hides_no_galaxy(tmp_path: Path, words: int) -> None:
+    tree = GALAXY_ZOO_2.subset(["Class1"])
+    root = Panel("", "", "the galaxy", np.zeros((8, 8, 1), np.uint8), None)
+    note = " ".join(["narrowly"] * words)
+    drawn = explanation_tree(tree, root, panels(tree), tmp_path / "noted.svg", title="One", note=note).read_text()
+    frame = r'id="axes_\d">\s*<g id="patch_\d+">\s*<path d="M [\d.]+ ([\d.]+)'
+    lowest = max(float(y) for y in re.findall(frame, drawn))
+    lines = [float(y) for y in re.findall(r'<text [^>]*?y="([\d.]+)"[^>]*>(?:narrowly ?)+</text>', drawn)]
+    assert len(re.findall("narrowly", drawn)) == words and bool(lines) == bool(words)
+    assert all(y - 8 > lowest for y in lines)
+
+
 def test_a_map_colours_a_galaxy_and_does_not_hide_it() -> None:
     grey = np.array([[0.1, 0.9]])
     plain, hot, cold = (painted(grey, np.full((1, 2), heat)) for heat in (0.0, 1.0, -1.0))

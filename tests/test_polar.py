@@ -188,6 +188,21 @@ def test_explanations_are_mirrored_with_the_cutout(method: str) -> None:
     np.testing.assert_allclose(mirrored, plain[..., ::-1, :], atol=1e-3 * np.abs(plain).max())
 
 
+@pytest.mark.parametrize("method", ["lrp", "gradcam"])
+def test_a_network_of_mixed_precision_is_explained_alike(method: str) -> None:
+    config, tree = small_config("polar"), GALAXY_ZOO_2.subset(["Class1", "Class2", "Class7"])
+    cutouts, maps, before = pixels(config, 2), [], keras.config.dtype_policy()
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = CNNBuilder(config).build()
+        finally:
+            keras.config.set_dtype_policy(before)
+        draw_weights(model, np.random.default_rng(1))
+        maps.append(explain(model, tree, cutouts, method=method).maps)
+    assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.95
+
+
 def test_gradcam_looks_where_the_light_is() -> None:
     """One light on the right: the map of a network that answers by brightness has its weight there."""
     side = 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -103,7 +104,7 @@ class LRP(Method):
             elif isinstance(layer, _PASSED_ON):
                 spent = [found]
             else:
-                spent = spread(lambda *inputs, layer=layer: layer(inputs if len(inputs) > 1 else inputs[0]), x, found)
+                spent = spread(partial(_called, layer), x, found)
             for source, part in zip(inputs, spent, strict=True):
                 relevance[id(source)] = relevance[id(source)] + part if id(source) in relevance else part
         return np.zeros((len(starts), *cutouts.shape[:3]), np.float32)
@@ -225,6 +226,11 @@ class _Graph:
         )
         found = found if isinstance(found, list | tuple) else [found]
         return {id(each): ops.cast(value, "float32") for each, value in zip(tensors, found, strict=True)}
+
+
+def _called(layer: keras.layers.Layer, *inputs: Tensor) -> Tensor:
+    """What ``layer`` makes of them, as float32 whatever it computes in."""
+    return ops.cast(layer(inputs if len(inputs) > 1 else inputs[0]), "float32")
 
 
 def _is_plain(layer: keras.layers.Layer) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 
 import cv2
 import numpy as np
@@ -21,6 +21,8 @@ from galaxycnn.tree import DecisionTree
 
 SIDE, ACROSS, HEAD, TITLE, FOOT, MARGIN = 1.9, 0.6, 0.62, 0.5, 0.4, 0.15
 """Sizes in inches: of a panel, from one to the next across, of its heading, of the figure's title and foot."""
+LINE, LETTERS_AN_INCH = 0.15, 14
+"""Of the note below the foot: the height of a line, and letters in an inch of it."""
 LETTERS = 31
 """Letters in a line of a heading."""
 PIXELS = 288
@@ -77,7 +79,9 @@ def explanation_tree(
     by_name = {panel.name: panel for panel in panels}
     rows = max(len(column) for column in columns)
     step, band = SIDE + ACROSS, HEAD + SIDE
-    width, height = 2 * MARGIN + (len(columns) + 1) * step - ACROSS, TITLE + rows * band + FOOT
+    width = 2 * MARGIN + (len(columns) + 1) * step - ACROSS
+    lines = wrap(note, int((width - 2 * MARGIN) * LETTERS_AN_INCH))
+    height = TITLE + rows * band + FOOT + len(lines) * LINE
     with picture(path, width, height, title) as figure:
         figure.set_layout_engine("none")
 
@@ -95,7 +99,7 @@ def explanation_tree(
                 places[name] = draw(by_name[name], number, row, len(column))
                 start = places.get(_parent(tree, name, by_name) or "", root)
                 _connect(figure, start, places[name], INK if by_name[name].reached else PALE)
-        _write_foot(figure, panels, note)
+        _write_foot(figure, panels, lines)
     return Path(path)
 
 
@@ -186,13 +190,14 @@ def _connect(figure: Figure, start: tuple[float, float], end: tuple[float, float
     figure.add_artist(PathPatch(curve, fill=False, edgecolor=colour, linewidth=1.4, transform=figure.transFigure))
 
 
-def _write_foot(figure: Figure, panels: Sequence[Panel], note: str) -> None:
+def _write_foot(figure: Figure, panels: Sequence[Panel], note: Sequence[str]) -> None:
     width, height = figure.get_size_inches()
     against = any(panel.heat is not None and panel.heat.min() < 0 for panel in panels)
     words = [(ORANGE, "speaks for the answer"), *([(SKY, "speaks against it")] if against else [])]
-    x = MARGIN
+    x, y = MARGIN, 0.14 + len(note) * LINE
     for colour, text in words:
-        figure.text(x / width, 0.14 / height, "■", color=colour, fontsize=11)
-        figure.text((x + 0.18) / width, 0.15 / height, text, fontsize=8, color=INK)
+        figure.text(x / width, y / height, "■", color=colour, fontsize=11)
+        figure.text((x + 0.18) / width, (y + 0.01) / height, text, fontsize=8, color=INK)
         x += 1.75
-    figure.text(x / width, 0.15 / height, fill(note, int((width - x) * 14)), fontsize=8, color=GREY)
+    for line, text in enumerate(reversed(note)):
+        figure.text(MARGIN / width, (0.08 + line * LINE) / height, text, fontsize=8, color=GREY)
