@@ -26,7 +26,7 @@ from galaxycnn.tree import GALAXY_ZOO_2
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = list(GALAXY_ZOO_2.columns)
-LITE = "galaxy_zoo_lite0"
+LITE, POLAR = "galaxy_zoo_lite0", "galaxy_zoo_polar"
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,10 @@ def test_the_best_of_them_is_the_mean_of_one_of_each_kind(
     galaxy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ensemble = load_ensemble("galaxy_zoo_best")
-    assert [member.path for member in ensemble.members] == [PRETRAINED[DEFAULT], PRETRAINED[LITE]]
+    kinds = (DEFAULT, LITE, POLAR)
+    assert [member.path for member in ensemble.members] == [PRETRAINED[name] for name in kinds]
     assert len(set(ensemble.weights)) == 1 and ensemble.views % 2
-    best, *each = (galaxycnn.predict([galaxy], name, views=3)[COLUMNS] for name in ("galaxy_zoo_best", DEFAULT, LITE))
+    best, *each = (galaxycnn.predict([galaxy], name, views=3)[COLUMNS] for name in ("galaxy_zoo_best", *kinds))
     np.testing.assert_allclose(best, np.mean(each, axis=0), atol=1e-6)
     assert main(["explain", "galaxy_zoo_best", str(galaxy), "-o", str(tmp_path / "why")]) == 2
     assert "galaxy_zoo_best.ensemble.yaml: a model file ends with .keras or .h5" in capsys.readouterr().err
