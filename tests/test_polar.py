@@ -146,7 +146,7 @@ def test_parameters_are_as_many_as_documented() -> None:
 @pytest.mark.parametrize(
     ("params", "problem"),
     [
-        ({"rays": 100}, "model_params.rays: 5 blocks take a multiple of 32, not 100; choose 96"),
+        ({"rays": 100}, "model_params.rays: 5 blocks take a multiple of 128, not 100; choose 128"),
         ({"radii": 8}, "model_params.radii: 5 blocks take a multiple of 32, not 8; choose 32"),
         ({"radial_power": 0.5}, "model_params.radial_power: .*0.5"),
         ({"blocks": []}, "model_params.blocks"),

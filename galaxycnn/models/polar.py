@@ -55,13 +55,13 @@ class Polar(StagedFamily):
 
     def check(self) -> None:
         super().check()
-        step = 2 ** len(self.params.blocks)
-        for key, count in (("rays", self.params.rays), ("radii", self.params.radii)):
+        blocks = len(self.params.blocks)
+        steps = {"radii": 2**blocks, "rays": 4 * 2**blocks}  # a quarter turn is to shift what each pooling sees, too
+        for key, step in steps.items():
+            count = getattr(self.params, key)
             if count % step:
                 near = max(1, round(count / step)) * step
-                self._refuse(
-                    key, f"{len(self.params.blocks)} blocks take a multiple of {step}, not {count}; choose {near}"
-                )
+                self._refuse(key, f"{blocks} blocks take a multiple of {step}, not {count}; choose {near}")
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         x = PolarSampling(self.params.radii, self.params.rays, self.params.radial_power, name="rays")(x)
