@@ -77,6 +77,21 @@ def pixels(config: Config, galaxies: int = 6) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (galaxies, *shape), dtype=np.uint8)
 
 
+def in_pose(images: NDArray[Any], pose: int) -> NDArray[Any]:
+    """Cutouts (…, side, side, channels) turned by quarters, from pose 4 on after they were mirrored."""
+    mirrored, quarters = divmod(pose, 4)
+    return np.rot90(images[..., ::-1, :] if mirrored else images, quarters, axes=(-3, -2))
+
+
+def fitted(config: Config) -> tuple[keras.Model, NDArray[np.uint8]]:
+    """The network of ``config`` after a few steps of training, and the cutouts that it learnt from."""
+    model, cutouts = CNNBuilder(config).build(), pixels(config, 12)
+    model.compile("adam", "mean_squared_error")
+    labels = np.random.default_rng(0).uniform(size=(12, model.output.shape[-1]))
+    model.fit(cutouts, labels, epochs=3, batch_size=4, verbose=0)
+    return model, cutouts
+
+
 def draw_weights(model: keras.Model, rng: np.random.Generator) -> None:
     """Give ``model`` weights that are the same on every backend."""
     shapes = [weight.shape for weight in model.get_weights()]

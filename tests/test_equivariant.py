@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from numpy.typing import NDArray
-from small_networks import draw_weights, network, pixels, small_config
+from small_networks import draw_weights, fitted, in_pose, network, pixels, small_config
 
 from galaxycnn.errors import ConfigError
 from galaxycnn.explain import explain
@@ -24,12 +24,6 @@ from galaxycnn.tree import GALAXY_ZOO_2
 
 NAME = "galaxy_zoo"
 """A network of this family that comes along."""
-
-
-def in_pose(images: NDArray[Any], pose: int) -> NDArray[Any]:
-    """Cutouts (…, side, side, channels) turned by quarters, from pose 4 on after they were mirrored."""
-    mirrored, quarters = divmod(pose, 4)
-    return np.rot90(images[..., ::-1, :] if mirrored else images, quarters, axes=(-3, -2))
 
 
 def maps_of(layer: keras.layers.Layer, inputs: NDArray[Any]) -> NDArray[Any]:
@@ -120,11 +114,7 @@ def test_answers_are_the_same_in_all_poses_and_differ_between_galaxies(grayscale
 
 
 def test_training_steps_keep_it_so() -> None:
-    config = small_config("equivariant")
-    model, cutouts = CNNBuilder(config).build(), pixels(config, 12)
-    model.compile("adam", "mean_squared_error")
-    labels = np.random.default_rng(0).uniform(size=(12, model.output.shape[-1]))
-    model.fit(cutouts, labels, epochs=3, batch_size=4, verbose=0)
+    model, cutouts = fitted(small_config("equivariant"))
     turned = model(in_pose(cutouts, 5).copy(), training=False)
     np.testing.assert_allclose(turned, model(cutouts, training=False), atol=2e-5)
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from numpy.typing import NDArray
-from small_networks import draw_weights, network, pixels, small_config
+from small_networks import draw_weights, fitted, in_pose, network, pixels, small_config
 
 from galaxycnn.errors import ConfigError
 from galaxycnn.explain import explain
 from galaxycnn.explain.placing import Grid, place
 from galaxycnn.models import CNNBuilder
-from galaxycnn.models.group_convolution import MIRRORED, GroupConv2D, PosePooling
+from galaxycnn.models.group_convolution import MIRRORED, POSES, GroupConv2D, PosePooling
 from galaxycnn.models.polar_layers import PolarPadding, PolarSampling
 from galaxycnn.registry import MODELS
 from galaxycnn.tree import GALAXY_ZOO_2
@@ -46,9 +46,8 @@ def test_rays_are_read_where_they_lie(height: int, width: int, radii: int, rays:
     places = np.stack(np.broadcast_arrays(x, y[:, None]), axis=-1)[None].astype(np.float32)
     found = ops.convert_to_numpy(PolarSampling(radii, rays, power)(places))[0]
     reach = (min(height, width) - 1) / 2
-    np.testing.assert_allclose(
-        np.hypot(*found.T).T[:, 0], reach * ((np.arange(radii) + 0.5) / radii) ** power, atol=1e-4
-    )
+    distances = np.tile(reach * ((np.arange(radii)[:, None] + 0.5) / radii) ** power, rays)
+    np.testing.assert_allclose(np.hypot(found[..., 0], found[..., 1]), distances, atol=1e-4)
     angles = np.arctan2(found[..., 1], found[..., 0]) % (2 * np.pi)
     if reach * (0.5 / radii) ** power > 1e-3:
         expected = np.tile(2 * np.pi * (np.arange(rays) + 0.5) / rays, (radii, 1))
@@ -121,18 +120,13 @@ def test_answers_stay_the_same_in_all_eight_poses_and_differ_between_galaxies(ch
     expected = ops.convert_to_numpy(model(cutouts, training=False))
     between_galaxies = np.ptp(expected, axis=0).max()
     assert between_galaxies > 1e-3
-    for pose in range(1, 8):
-        turned = np.rot90(cutouts[:, ::-1] if pose > 3 else cutouts, pose % 4, axes=(1, 2))
-        found = ops.convert_to_numpy(model(turned.copy(), training=False))
+    for pose in range(1, POSES):
+        found = ops.convert_to_numpy(model(in_pose(cutouts, pose).copy(), training=False))
         assert np.abs(found - expected).max() < 0.01 * between_galaxies
 
 
 def test_training_steps_keep_it_so() -> None:
-    config = small_config("polar")
-    model, cutouts = CNNBuilder(config).build(), pixels(config, 12)
-    model.compile("adam", "mean_squared_error")
-    labels = np.random.default_rng(0).uniform(size=(12, model.output.shape[-1]))
-    model.fit(cutouts, labels, epochs=3, batch_size=4, verbose=0)
+    model, cutouts = fitted(small_config("polar"))
     mirrored = model(cutouts[:, ::-1].copy(), training=False)
     np.testing.assert_allclose(mirrored, model(cutouts, training=False), atol=2e-5)
 

@@ -63,15 +63,24 @@ def place(maps: Array, grid: Grid, size: tuple[int, int]) -> Array:
         >>> large[1::2, 1::2][:3, :3].round(1).tolist()
         [[1.0, 0.5, 0.0], [0.5, 0.5, 0.5], [0.0, 0.5, 1.0]]
     """
-    rows, columns = np.indices(size) if grid.rays is None else grid.rays.numbers(*size)
-    unseen = np.zeros(size, bool) if grid.rays is None else rows > grid.rays.radii
-    around = 0 if grid.rays is None else _AROUND
-    down, right = ((n - axis.start) / axis.step for n, axis in ((rows, grid.down), (columns, grid.right)))
-    where = (right + around).astype(np.float32), down.astype(np.float32)
-    flat = np.pad(maps.reshape(-1, *maps.shape[-2:]), ((0, 0), (0, 0), (around, around)), mode="wrap")
-    large = np.stack([cv2.remap(one, *where, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for one in flat])
-    large[:, unseen] = 0
+    flat = maps.reshape(-1, *maps.shape[-2:])
+    if grid.rays is None:
+        large = _read(flat, grid, *np.indices(size))
+    else:
+        radii, rays = grid.rays.numbers(*size)
+        closed = np.pad(flat, ((0, 0), (0, 0), (_AROUND, _AROUND)), mode="wrap")
+        large = _read(closed, grid.moved((0, 1), (-_AROUND, 1)), radii, rays)
+        large[:, radii > grid.rays.radii] = 0
     return np.maximum(large, min(0, float(maps.min()))).reshape(*maps.shape[:-2], *size)
+
+
+def _read(maps: Array, grid: Grid, down: Array, right: Array) -> Array:
+    """The values of maps (maps, height, width) so far down and to the right, both of the same shape."""
+    rows, columns = (
+        ((far - axis.start) / axis.step).astype(np.float32) for far, axis in ((down, grid.down), (right, grid.right))
+    )
+    flags = {"interpolation": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+    return np.stack([cv2.remap(one, columns, rows, **flags) for one in maps])
 
 
 def grids(model: keras.Model, entry: Grid = PIXELS) -> dict[str, Grid]:

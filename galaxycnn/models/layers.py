@@ -8,7 +8,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
+
+from galaxycnn.models.interpolation import Bilinear
 
 PACKAGE = "galaxycnn"
 
@@ -167,7 +168,7 @@ class AlignedParts(keras.layers.Layer):
         _, height, width, _ = input_shape
         if height is None or height != width or self.part_size > height:
             raise ValueError(f"AlignedParts: cannot cut parts of {self.part_size} pixels out of {height}×{width}")
-        self._corners, self._weights = _turned_by_45(height)
+        self._places = _turned_by_45(height)
         super().build(input_shape)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -182,27 +183,18 @@ class AlignedParts(keras.layers.Layer):
 
     def _turned(self, inputs: Any) -> Any:
         """The cutouts turned by 45°, counterclockwise as by ``rot90``."""
-        pixels = ops.reshape(inputs, (-1, inputs.shape[1] * inputs.shape[2], inputs.shape[-1]))
-        weighted = [
-            ops.take(pixels, corner, axis=1) * ops.cast(weight[:, None], inputs.dtype)
-            for corner, weight in zip(self._corners, self._weights, strict=True)
-        ]
-        return ops.reshape(sum(weighted), (-1, *inputs.shape[1:]))
+        return ops.reshape(self._places.read(inputs), (-1, *inputs.shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "part_size": self.part_size}
 
 
-def _turned_by_45(side: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Where each pixel of a square turned by 45° comes from: four pixels and their weights, (4, side²) each."""
+def _turned_by_45(side: int) -> Bilinear:
+    """Where each pixel of a square turned by 45° comes from."""
     rows, columns = np.indices((side, side)).reshape(2, -1) - (side - 1) / 2
     sources = np.stack([rows + columns, columns - rows]) / np.sqrt(2) + (side - 1) / 2
     sources = (side - 1) - np.abs(np.mod(sources, 2 * (side - 1)) - (side - 1))
-    (top, left), (below, right) = np.divmod(sources, 1)
-    bottom, far = np.minimum([top + 1, left + 1], side - 1)
-    corners = [row * side + column for row in (top, bottom) for column in (left, far)]
-    weights = [vertical * horizontal for vertical in (1 - below, below) for horizontal in (1 - right, right)]
-    return np.stack(corners).astype(np.int32), np.stack(weights).astype(np.float32)
+    return Bilinear.at(sources[0], sources[1], side, side)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

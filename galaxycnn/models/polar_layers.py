@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from galaxycnn.models.interpolation import Bilinear
 from galaxycnn.models.layers import PACKAGE
 
 
@@ -45,20 +46,16 @@ class PolarSampling(keras.layers.Layer):
         _, height, width, _ = input_shape
         if height is None or width is None or min(height, width) < 2:
             raise ValueError(f"PolarSampling: cannot read rays in {height}×{width} pixels")
-        self._corners, self._weights = self._interpolation(height, width)
+        self._places = self._between_pixels(height, width)
         super().build(input_shape)
 
-    def _interpolation(self, height: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """For each value on a ray the four pixels around it, and their weights: both (4, radii × rays)."""
+    def _between_pixels(self, height: int, width: int) -> Bilinear:
+        """Where in a cutout of that size each value of each ray lies, circle by circle."""
         radius = _reach(height, width) * ((np.arange(self.radii) + 0.5) / self.radii) ** self.power
         angle = 2 * np.pi * (np.arange(self.rays) + 0.5) / self.rays
         row = ((height - 1) / 2 - np.outer(radius, np.sin(angle))).ravel()
         column = ((width - 1) / 2 + np.outer(radius, np.cos(angle))).ravel()
-        top, left = (np.clip(np.floor(place), 0, side - 2) for place, side in ((row, height), (column, width)))
-        down, right = row - top, column - left
-        corners = [(top + below) * width + left + beside for below in (0, 1) for beside in (0, 1)]
-        weights = [abs(1 - below - down) * abs(1 - beside - right) for below in (0, 1) for beside in (0, 1)]
-        return np.stack(corners).astype(np.int32), np.stack(weights).astype(np.float32)
+        return Bilinear.at(row, column, height, width)
 
     def numbers(self, height: int, width: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """For each pixel of a cutout of that size its place among the radii and among the rays, both from 0."""
@@ -71,13 +68,7 @@ class PolarSampling(keras.layers.Layer):
         return input_shape[0], self.radii, self.rays, input_shape[-1]
 
     def call(self, inputs: Any) -> Any:
-        _, height, width, channels = inputs.shape
-        pixels = ops.reshape(inputs, (-1, height * width, channels))
-        values = sum(
-            ops.take(pixels, corner, axis=1) * ops.cast(weight[:, None], inputs.dtype)
-            for corner, weight in zip(self._corners, self._weights, strict=True)
-        )
-        return ops.reshape(values, (-1, self.radii, self.rays, channels))
+        return ops.reshape(self._places.read(inputs), (-1, self.radii, self.rays, inputs.shape[-1]))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "radii": self.radii, "rays": self.rays, "power": self.power}
